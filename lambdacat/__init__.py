@@ -1,0 +1,1 @@
+"""Plans as values: build once, then run, trace, price, draw or rewrite the same value."""

@@ -1,0 +1,100 @@
+"""Bounds, costs and limits as values. No clock: an interpreter keeps them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import inf
+from typing import Any, TypeAlias, final
+
+from attrs import Attribute, field, frozen
+
+from lambdacat.fault import ActionFailed, Fault, TimedOut, _Faulted
+from lambdacat.schedule import Schedule
+
+Kind: TypeAlias = type[Exception] | type[_Faulted]
+
+
+def _interval(_: object, attribute: Attribute[tuple[float, float]], value: Any) -> None:
+    match value:
+        case (int() | float() as low, int() | float() as high) if 0 <= low <= high:
+            return
+    raise ValueError(f"{attribute.name} is (best, worst) with 0 <= best <= worst, not {value!r}")
+
+
+@final
+@frozen(kw_only=True)
+class Estimate:
+    """Best and worst case of one call, as (low, high). Units: seconds, tokens, and money in the caller's currency."""
+
+    seconds: tuple[float, float] = field(default=(0.0, inf), validator=_interval)
+    tokens: tuple[float, float] = field(default=(0.0, inf), validator=_interval)
+    money: tuple[float, float] = field(default=(0.0, inf), validator=_interval)
+
+
+@final
+@frozen
+class Resource:
+    """Something outside the state, by name; two tasks conflict when one of them writes it."""
+
+    name: str
+    writes: bool = False
+
+
+def _whole(least: int) -> Callable[[object, Attribute[Any], Any], None]:
+    def check(_: object, attribute: Attribute[Any], value: Any) -> None:
+        if value is not None and (type(value) is not int or value < least):
+            raise ValueError(f"{attribute.name} is a whole number of at least {least}, not {value!r}")
+
+    return check
+
+
+def seconds_of(value: object, what: str = "timeout") -> float:
+    """``value`` if it is a sensible duration. Errors: ``ValueError``."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < inf:
+        raise ValueError(f"{what} is a number of seconds, finite and not negative, not {value!r}")
+    return float(value)
+
+
+def _duration(_: object, attribute: Attribute[float], value: Any) -> None:
+    seconds_of(value, attribute.name)
+
+
+@final
+@frozen(kw_only=True)
+class Limits:
+    """Caps for a whole run: branches running at once, worker threads, seconds of grace for cleanup."""
+
+    branches: int | None = field(default=None, validator=_whole(1))
+    threads: int = field(default=40, validator=_whole(1))
+    grace: float = field(default=0.5, validator=_duration)
+
+
+@final
+@frozen
+class Timeout:
+    """The bound of ``p.timeout(seconds)``."""
+
+    seconds: float = field(validator=_duration)
+
+    def __str__(self) -> str:
+        return f"timeout {self.seconds:g} s"
+
+
+@final
+@frozen
+class Retry:
+    """The bound of ``p.retry(schedule, on=...)``."""
+
+    schedule: Schedule
+    on: Callable[[Fault], bool] | Kind | tuple[Kind, ...] = (ActionFailed, TimedOut)
+
+    def accepts(self, fault: Fault) -> bool:
+        """Whether the fault is one to try again after."""
+        if isinstance(self.on, (type, tuple)):
+            kinds = self.on if isinstance(self.on, tuple) else (self.on,)
+            error = fault.error if isinstance(fault, ActionFailed) else fault
+            return isinstance(fault, kinds) or isinstance(error, kinds)
+        return bool(self.on(fault))
+
+    def __str__(self) -> str:
+        return "retry"

@@ -1,0 +1,155 @@
+"""What a task may ask of its run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from hashlib import blake2b
+from typing import Any, Generic, Protocol, TypeVar, final, overload
+
+T = TypeVar("T")
+
+
+@final
+class Key(Generic[T]):
+    """A typed name for something that tasks need from outside: ``LLM: Key[Client] = Key("llm")``."""
+
+    __slots__ = ("_name",)
+
+    def __init__(self, name: str) -> None:
+        if not isinstance(name, str) or not name:
+            raise ValueError(f"a key has a name, not {name!r}")
+        self._name = name
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return self._name
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Key) and self._name == other._name
+
+    def __hash__(self) -> int:
+        return hash((Key, self._name))
+
+    def __repr__(self) -> str:
+        return f"Key({self._name!r})"
+
+
+class Call(Protocol):
+    """One call of one action, as its run sees it: the seam between a context and whoever interprets the plan."""
+
+    @property
+    def attempt(self) -> int: ...
+    @property
+    def key(self) -> tuple[object, ...]: ...
+    def spend(self, tokens: int, money: float) -> None: ...
+    def emit(self, chunk: object) -> None: ...
+
+
+@final
+class Context:
+    """What a task may ask of its run: provided things, the attempt it is in, a place for spending and output."""
+
+    __slots__ = ("_call", "_clock", "_seed", "_things")
+
+    def __init__(self, *, seed: int = 0, clock: Callable[[], float] | None = None) -> None:
+        """A context with nothing provided. Units: ``clock`` in seconds; ``seed`` feeds all that is random in a run.
+
+        Without a clock, ``run`` reads ``time.monotonic`` and ``arun`` the clock of its event loop. Where ``run`` must
+        wait, it calls the clock's own ``sleep`` method if there is one.
+        """
+        if type(seed) is not int:
+            raise ValueError(f"a seed is a whole number, not {seed!r}")
+        self._seed = seed
+        self._clock = clock
+        self._things: Mapping[str, Any] = {}
+        self._call: Call | None = None
+
+    @property
+    def seed(self) -> int:
+        """What feeds all that is random in a run."""
+        return self._seed
+
+    @property
+    def clock(self) -> Callable[[], float]:
+        """The run's clock. Units: seconds."""
+        return self._clock or time.monotonic
+
+    @property
+    def has_clock(self) -> bool:
+        """Whether a clock was given."""
+        return self._clock is not None
+
+    def _with(self, **changes: Any) -> Context:
+        made = object.__new__(Context)
+        for name in Context.__slots__:
+            setattr(made, name, changes.get(name, getattr(self, name)))
+        return made
+
+    def provide(self, key: Key[T], value: T) -> Context:
+        """A context that also has ``value`` under ``key``."""
+        if not isinstance(key, Key):
+            raise TypeError(f"provide wants a Key, not {key!r}; a mapping of names can be given as context= instead")
+        return self._with(_things={**self._things, key.name: value})
+
+    def calling(self, call: Call) -> Context:
+        """The context of one call of one action."""
+        made = object.__new__(Context)
+        made._seed, made._clock, made._things, made._call = self._seed, self._clock, self._things, call
+        return made
+
+    @overload
+    def __getitem__(self, key: Key[T]) -> T: ...
+    @overload
+    def __getitem__(self, key: str) -> Any: ...
+    def __getitem__(self, key: Any) -> Any:
+        """The value provided for ``key``, or under that name. Errors: ``KeyError`` with the key's name."""
+        name = key.name if isinstance(key, Key) else key
+        try:
+            return self._things[name]
+        except KeyError:
+            known = ", ".join(sorted(map(repr, self._things))) or "nothing"
+            raise KeyError(f"nothing is provided for {name!r}; this run's context has {known}") from None
+
+    @overload
+    def get(self, key: Key[T], default: T) -> T: ...
+    @overload
+    def get(self, key: str, default: object = None) -> Any: ...
+    def get(self, key: Any, default: Any = None) -> Any:
+        """The value provided for ``key``, or under that name; ``default`` when there is none."""
+        return self._things.get(key.name if isinstance(key, Key) else key, default)
+
+    @property
+    def attempt(self) -> int:
+        """1 for the first try."""
+        return 1 if self._call is None else self._call.attempt
+
+    @property
+    def idempotency_key(self) -> str:
+        """The same for every attempt of this step in this run, also after a resume."""
+        parts = ("outside a run",) if self._call is None else self._call.key
+        return blake2b(repr(parts).encode(errors="backslashreplace"), digest_size=16).hexdigest()
+
+    def spend(self, *, tokens: int = 0, money: float = 0.0) -> None:
+        """Enter real cost in the ledger of the enclosing budgets."""
+        if not (tokens >= 0 and money >= 0):
+            raise ValueError(f"spending is not negative: tokens={tokens!r}, money={money!r}")
+        if self._call is not None:
+            self._call.spend(tokens, money)
+
+    def emit(self, chunk: object) -> None:
+        """Send ``chunk`` to ``stream`` as an ``Emitted`` event."""
+        if self._call is not None:
+            self._call.emit(chunk)
+
+
+def context_of(given: Context | Mapping[str, Any] | None) -> Context:
+    """The context that a runner was given, from a ``Context`` or a mapping of names to things."""
+    if isinstance(given, Context):
+        return given
+    if given is None:
+        return Context()
+    if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
+        raise TypeError(f"context is a Context or a mapping with names, not {given!r}; keys go through provide")
+    return Context()._with(_things=dict(given))

@@ -1,0 +1,1 @@
+"""Monads: how the machine's requests are answered."""

@@ -1,0 +1,371 @@
+"""Faults: every way in which a run is expected to fail, as frozen values.
+
+A fault says which node failed, with what input, how far the run had come, and prints as one message a person can act
+on. Where it stands in the plan is read lazily: a fault that is recovered from never pays for its path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Protocol, TypeAlias, TypeVar, cast, final, overload
+
+from attrs import evolve, field, frozen
+from returns.result import Failure, Result, Success
+
+from lambdacat.place import Place, place_text
+
+B = TypeVar("B")
+At: TypeAlias = tuple[str | int, ...]
+
+
+class Site(Protocol):
+    """Where a fault stands in a plan, read when asked."""
+
+    def path(self) -> At: ...
+    def last(self) -> object: ...
+    def drawing(self) -> tuple[str, ...]: ...
+    def settled(self) -> Site: ...
+
+
+_UNSET: Any = object()
+
+
+@frozen(kw_only=True)
+class _AtNode:
+    _at: At | Site = field(default=(), alias="at")
+    name: str = ""
+    """The plan's own word for the node."""
+
+    @property
+    def at(self) -> At:
+        """Path of the node in normal form."""
+        return self._at if isinstance(self._at, tuple) else self._at.path()
+
+
+@frozen(kw_only=True)
+class _Faulted(_AtNode):
+    input: object = field(default=None, eq=False)
+    """What the node was given."""
+    also: tuple[Fault, ...] = ()
+    """What siblings ended with in the same tick."""
+    _last: object = field(default=_UNSET, eq=False, repr=False, alias="last")
+
+    @property
+    def last(self) -> object:
+        """The last whole value that the run had reached."""
+        if self._last is not _UNSET:
+            return self._last
+        return None if isinstance(self._at, tuple) else self._at.last()
+
+    def __str__(self) -> str:
+        return "\n".join(_message(cast("Fault", self)))
+
+
+@final
+@frozen(kw_only=True, str=False)
+class ActionFailed(_Faulted):
+    """A user's function raised; the exception keeps its traceback."""
+
+    error: Exception
+
+
+@final
+@frozen(kw_only=True, str=False)
+class Stopped(_Faulted):
+    """The plan itself gave up: what a user passes to ``fail``."""
+
+    reason: str
+    details: object = None
+
+
+@final
+@frozen(kw_only=True, str=False)
+class TimedOut(_Faulted):
+    """A timeout passed. ``abandoned`` counts threads that could not be stopped; their results are dropped."""
+
+    seconds: float
+    abandoned: int = 0
+    late: float = field(default=0.0, eq=False)
+    """Units: seconds past the timeout at which the run could go on, waiting for what cannot be interrupted."""
+
+
+@final
+@frozen(kw_only=True, str=False)
+class LoopLimit(_Faulted):
+    """A loop used up ``at_most`` turns; ``value`` is what it had reached."""
+
+    at_most: int
+    value: object
+
+
+@final
+@frozen(kw_only=True, str=False)
+class MergeConflict(_Faulted):
+    """Branches changed one place of the state and no merge is declared for it."""
+
+    path: Place
+    branches: tuple[str, ...]
+
+
+@final
+@frozen(kw_only=True, str=False)
+class AllFailed(_Faulted):
+    """No branch of a race succeeded; every fault, in written order."""
+
+    faults: tuple[Fault, ...]
+
+
+@final
+@frozen(kw_only=True, str=False)
+class TooFew(_Faulted):
+    """Fewer successes than an ``NBest`` or ``Quorum`` wants; what there was, and why the rest is missing."""
+
+    wanted: int
+    results: tuple[object, ...]
+    faults: tuple[Fault, ...]
+
+
+@final
+@frozen(kw_only=True, str=False)
+class NoBranch(_Faulted):
+    """A selector named no branch and there is no default."""
+
+    key: object
+    known: tuple[object, ...]
+
+
+@final
+@frozen(kw_only=True, str=False)
+class BudgetExceeded(_Faulted):
+    """The next step would pass a cap; it was not started. ``measure`` is a field name of ``Budget``."""
+
+    measure: str
+    cap: float
+    needed: float
+
+
+@final
+@frozen(kw_only=True, str=False)
+class Refused(_Faulted):
+    """A guard, a sandbox or a lease said no; asking again would not help."""
+
+    by: str
+    reason: str
+
+
+@final
+@frozen(kw_only=True, str=False)
+class Unavailable(_Faulted):
+    """A store or service did not answer; later it may."""
+
+    what: str
+    reason: str
+
+
+@final
+@frozen(kw_only=True, str=False)
+class WouldBlock(_Faulted):
+    """An action really suspended under ``run``; use ``arun``."""
+
+
+@final
+@frozen(kw_only=True)
+class Question:
+    """What an ``ask`` wants to know: the path of its node, the text, and the place that the answer goes to."""
+
+    at: At
+    text: str
+    into: Place
+
+
+@final
+@frozen(kw_only=True, str=False)
+class Waiting(_Faulted):
+    """The run stands at questions; answer them and run again with the same journal.
+
+    It is a suspension, never offered to policies, ``recover`` or ``retry``; siblings go on, and a run ends with it only
+    when nothing else can go on.
+    """
+
+    questions: tuple[Question, ...]
+
+
+@final
+@frozen(kw_only=True, str=False)
+class PlanChanged(_Faulted):
+    """The journal was written by another plan; ``at`` is the first difference."""
+
+    recorded: str
+    found: str
+
+
+Fault: TypeAlias = (
+    ActionFailed
+    | Stopped
+    | TimedOut
+    | LoopLimit
+    | MergeConflict
+    | AllFailed
+    | TooFew
+    | NoBranch
+    | BudgetExceeded
+    | Refused
+    | Unavailable
+    | WouldBlock
+    | Waiting
+    | PlanChanged
+)
+"""Every expected failure; closed, so that ``match`` can be exhaustive."""
+
+Outcome: TypeAlias = Success[B] | Failure[Fault]
+"""What a run gives: a ``Result[B, Fault]`` written as its two cases, so that ``match`` is typed and exhaustive."""
+
+
+def located(fault: Fault, site: Site, name: str) -> Fault:
+    """The fault at a site, unless it already has one: handlers pass faults on unchanged."""
+    return fault if fault._at != () else evolve(fault, at=site, name=fault.name or name)
+
+
+def settled(fault: Fault) -> Fault:
+    """The same fault without the values of the run it came from, but for the last whole one."""
+    site = fault._at
+    return fault if isinstance(site, tuple) else evolve(fault, at=site.settled())
+
+
+# --- raising ---------------------------------------------------------------------------------------------------------
+
+
+class PlanFailed(ExceptionGroup[Exception]):
+    """The users' exceptions of a failed run, for ``except*``; where none was raised, one that says the fault."""
+
+    _fault: Fault
+
+    @property
+    def fault(self) -> Fault:
+        """The fault that the run ended with."""
+        return self._fault
+
+    def derive(self, excs: Any) -> PlanFailed:
+        """The part of the group that ``except*`` or ``split`` takes; it keeps the fault."""
+        made = PlanFailed(self.message, excs)
+        made._fault = self._fault
+        return made
+
+
+class FaultRaised(Exception):
+    """Says a fault in which no user's function raised, where an exception is wanted."""
+
+
+def causes(fault: Fault) -> Iterator[Fault]:
+    """The faults that stand at the bottom of ``fault``, in written order."""
+    rest: list[Fault] = [fault]
+    while rest:
+        one = rest.pop()
+        rest.extend(reversed(one.also))
+        if isinstance(one, (AllFailed, TooFew)) and one.faults:
+            rest.extend(reversed(one.faults))
+        else:
+            yield one
+
+
+@overload
+def value_or_raise(outcome: Outcome[B]) -> B: ...
+@overload
+def value_or_raise(outcome: Result[B, Fault]) -> B: ...
+def value_or_raise(outcome: Any) -> Any:
+    """The value of a success; an outcome after ``map`` will do. Errors: ``PlanFailed`` for a failure."""
+    match outcome:
+        case Success(value):
+            return value
+        case Failure(fault):
+            errors = [c.error if isinstance(c, ActionFailed) else FaultRaised(headline(c)) for c in causes(fault)]
+            # The place, the input and the last value belong to whoever reads the traceback.
+            failed = PlanFailed(str(fault), errors)
+            failed._fault = fault
+            raise failed
+        case _:
+            raise TypeError(f"value_or_raise wants the outcome of a run, not {type(outcome).__name__}")
+
+
+# --- messages --------------------------------------------------------------------------------------------------------
+
+
+def shortened(value: object, width: int = 100) -> str:
+    """The value's own text, cut to ``width`` characters on one line."""
+    from reprlib import Repr
+
+    short = Repr()
+    short.maxstring = short.maxother = width
+    short.maxlist = short.maxtuple = short.maxdict = short.maxset = 6
+    try:
+        text = " ".join(short.repr(value).split())
+    except Exception as error:  # noqa: BLE001  a value whose repr raises must not hide the fault that it explains
+        text = f"<{type(value).__name__}, whose repr raised {type(error).__name__}>"
+    return text if len(text) <= width else text[: width - 3] + "..."
+
+
+def headline(fault: Fault) -> str:
+    """What happened, in one line."""
+    who = fault.name or "the plan"
+    match fault:
+        case ActionFailed(error=error):
+            return f"{who} raised {type(error).__name__}: {error}" if str(error) else f"{who} raised {error!r}"
+        case Stopped(reason=reason):
+            return f"{who} stopped the run: {reason}"
+        case TimedOut(seconds=seconds, abandoned=abandoned, late=late):
+            left = f"; {abandoned} thread(s) could not be stopped" if abandoned else ""
+            after = f"; it could only stop {late:.3g} s later" if late > 0.01 else ""
+            return f"{who} timed out after {seconds:g} s{after}{left}"
+        case LoopLimit(at_most=at_most, value=value):
+            return f"{who} used up its {at_most} turns and its condition still holds; it had reached {shortened(value)}"
+        case MergeConflict(path=path, branches=branches):
+            spot = place_text(path) or "the whole value"
+            return f"branches {', '.join(branches)} all changed {spot}; declare a merge for it, or write it in one branch"
+        case AllFailed(faults=faults):
+            return f"no branch of {who} succeeded ({len(faults)} failed)"
+        case TooFew(wanted=wanted, results=results, faults=faults):
+            return f"{who} wants {wanted} successes and has {len(results)} ({len(faults)} failed)"
+        case NoBranch(key=key, known=known):
+            return f"{who} has no branch for {shortened(key)} and no default; it has {', '.join(map(repr, known))}"
+        case BudgetExceeded(measure=measure, cap=cap, needed=needed):
+            return f"{who} would need {needed:g} of {measure}, over the cap of {cap:g}"
+        case Refused(by=by, reason=reason):
+            return f"{by} refused {who}: {reason}"
+        case Unavailable(what=what, reason=reason):
+            return f"{what} did not answer {who}: {reason}"
+        case WouldBlock():
+            return f"{who} really waits for something; run the plan with arun"
+        case Waiting(questions=questions):
+            return "waiting for an answer: " + "; ".join(question.text for question in questions)
+        case PlanChanged(recorded=recorded, found=found):
+            return f"the journal was written by another plan: it has {recorded}, this plan has {found}"
+
+
+def _origin(error: BaseException) -> str:
+    """File, line and function where the exception was raised, in the user's own code."""
+    trace = error.__traceback__
+    if trace is None:
+        return ""
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    code = trace.tb_frame.f_code
+    return f"{code.co_filename}:{trace.tb_lineno} in {code.co_name}"
+
+
+def _message(fault: Fault) -> Iterator[str]:
+    yield f"{type(fault).__name__}: {headline(fault)}"
+    if fault.at:
+        yield "  where  " + " > ".join(map(str, fault.at))
+    if not isinstance(fault._at, tuple):
+        yield from ("         " + line for line in fault._at.drawing())
+    if isinstance(fault, ActionFailed) and (origin := _origin(fault.error)):
+        yield f"  raised {origin}"
+    if fault.input is not None:
+        yield f"  input  {shortened(fault.input)}"
+    if fault.last is not None and fault.last is not fault.input:
+        yield f"  last   {shortened(fault.last)}"
+    if isinstance(fault, (AllFailed, TooFew)):
+        for each in fault.faults:
+            yield f"  - {headline(each)}" + (f" (at {' > '.join(map(str, each.at))})" if each.at else "")
+    for each in fault.also:
+        yield f"  also   {headline(each)}"

@@ -1,0 +1,1 @@
+"""Meanings of a plan: one file each, over one machine."""

@@ -1,0 +1,317 @@
+"""Running a plan in this thread: no event loop, branches left to right."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Mapping
+from contextvars import copy_context
+from typing import Any, TypeVar
+
+from returns.result import Failure, Success
+
+from lambdacat.bound import Limits
+from lambdacat.context import Context, context_of
+from lambdacat.fault import Outcome, TimedOut, settled
+from lambdacat.interpret.env import ActionCall, Environment
+from lambdacat.interpret.machine import (
+    FAIL,
+    LEAVE,
+    MEANING,
+    Close,
+    End,
+    Fork,
+    Open,
+    Pause,
+    Sleep,
+    Spent,
+    Spin,
+    State,
+    Table,
+    Turn,
+    advance,
+    fallen,
+    fault_of,
+    raised,
+)
+from lambdacat.interpret.segment import Fell, Segment, finish, flat, flat_probing
+from lambdacat.interpret.trail import Trail
+from lambdacat.plan import Plan
+from lambdacat.wiring import AWAITABLE
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+_LIMITS = Limits()
+
+
+class Bound:
+    """A deadline that is open: whose it is, and where to go on when it has passed."""
+
+    __slots__ = ("contexts", "deadline", "node", "owner", "seconds", "stack", "turn", "value")
+
+    def __init__(
+        self, deadline: float, seconds: float, node: Any, value: Any, stack: Any, outer: Bound | None = None
+    ) -> None:
+        self.deadline = deadline
+        self.owner: Bound = self if outer is None or deadline < outer.owner.deadline else outer.owner
+        """The one of all that are open whose deadline is least; the outer one of two."""
+        self.seconds = seconds
+        self.node = node
+        self.value = value
+        self.stack = stack
+        self.turn: Turn | None = None
+        """For a fork: the branch that is running."""
+        self.contexts = 0
+
+    def fault(self, now: float, abandoned: int = 0) -> TimedOut:
+        """What its node ends with."""
+        return TimedOut(
+            seconds=self.seconds,
+            late=max(0.0, now - self.deadline),
+            abandoned=abandoned,
+            at=Trail(self.stack, (), self.value, self.node),
+            name=self.node.name,
+            input=self.value,
+        )
+
+
+class Direct:
+    """The identity monad: a request is answered by its result, here and now."""
+
+    __slots__ = ("bounds", "contexts", "env", "own", "table")
+
+    def __init__(self, env: Environment, table: Table = MEANING) -> None:
+        self.env = env
+        self.table = table
+        self.bounds: list[Bound] = []
+        self.own: Any = None
+        """The context variables of the branch that is running; None outside every fork."""
+        self.contexts: list[Any] = []
+
+    def iterate(self, state: State) -> tuple[bool, Any]:
+        """From a state to the end of the run: whether it was won, and the value or fault."""
+        answers, table = self.answers, self.table
+        while True:
+            request, value, stack = advance(*state, table)
+            if type(request) is End:
+                return request.won, value
+            try:
+                state = answers[type(request)](self, request, value, stack)
+            except Exception as error:  # noqa: BLE001  a score or a copy of the user's raised
+                state = raised(error, request, value, stack)
+
+    # Actions -------------------------------------------------------------------------------------------------------
+
+    def segment(self, segment: Segment, value: Any, stack: Any) -> State:
+        """A straight run."""
+        if self.bounds or not segment.plain:
+            return self.careful(segment, value, stack)
+        loop = flat if segment.quick else flat_probing
+        made = loop(segment.fns, value) if self.own is None else self.own.run(loop, segment.fns, value)
+        return fallen(segment, made, stack) if type(made) is Fell else (LEAVE, made, stack)
+
+    def careful(self, segment: Segment, value: Any, stack: Any) -> State:
+        """A straight run under a deadline or with contexts: one action after the other."""
+        for index, leaf in enumerate(segment.leaves):
+            if self.bounds and (late := self.expired()) is not None:
+                return late
+            made = self.perform(segment, index, leaf, value, stack)
+            if type(made) is Fell:
+                return fallen(segment, made, stack)
+            value = made
+        return LEAVE, value, stack
+
+    def perform(self, segment: Segment, index: int, leaf: Any, value: Any, stack: Any, row: Any = None) -> Any:
+        """One action."""
+        given = (value,)
+        if leaf.call.wants_context:
+            call = ActionCall(self.env, Trail(stack, leaf.at, value, leaf.node), stack, row)
+            given = (value, self.env.context.calling(call))
+        try:
+            made = leaf.fn(*given) if self.own is None else self.own.run(leaf.fn, *given)
+            if AWAITABLE[type(made)]:
+                made = finish(made) if self.own is None else self.own.run(finish, made)
+        except Exception as error:  # noqa: BLE001  where a user's exception becomes a fault
+            if error.__traceback__ is not None:
+                error.__traceback__ = error.__traceback__.tb_next
+            return Fell(index, error, value)
+        return made
+
+    def spin(self, spin: Spin, value: Any, stack: Any) -> State:
+        """A loop around a straight run."""
+        if self.bounds or not spin.body.quick or self.own is not None:
+            return spin.inside(value, stack)
+        return whirl(spin, value, stack)
+
+    # Bounds --------------------------------------------------------------------------------------------------------
+
+    def expired(self) -> State | None:
+        """Where to go on when a deadline has passed: at the node whose deadline was least."""
+        now, owner = self.env.clock(), self.bounds[-1].owner
+        if now < owner.deadline:
+            return None
+        del self.bounds[self.bounds.index(owner) :]
+        del self.contexts[owner.contexts :]
+        fault = owner.fault(now)
+        if owner.turn is None:
+            return FAIL, fault, owner.stack
+        turn = owner.turn
+        race = turn.race.offer([(turn.index, False, fault)]).expired()
+        self.own = self.contexts.pop() if self.contexts else None
+        return Turn(turn.fork, race, turn.index).inside(None, owner.stack)
+
+    def bind(self, seconds: float, node: Any, value: Any, stack: Any) -> None:
+        """Open a deadline."""
+        outer = self.bounds[-1] if self.bounds else None
+        bound = Bound(self.env.clock() + seconds, seconds, node, value, stack, outer)
+        bound.contexts = len(self.contexts)
+        self.bounds.append(bound)
+
+    def open(self, request: Open, value: Any, stack: Any) -> State:
+        """A deadline begins."""
+        self.bind(request.seconds, request.node, value, stack)
+        return request.inside(value, stack)
+
+    def close(self, request: Close, value: Any, stack: Any) -> State:
+        """A deadline ends; what came too late is late, even if nothing could look in between."""
+        if request.won and self.env.clock() >= self.bounds[-1].owner.deadline:
+            late = self.expired()
+            if late is not None:
+                return late
+        self.bounds.pop()
+        return request.inside(value, stack)
+
+    def sleep(self, request: Sleep, value: Any, stack: Any) -> State:
+        """Wait before the next attempt, but no longer than a deadline."""
+        seconds = self.env.delay(request, stack)
+        if self.env.recorder is not None:
+            self.env.recorder.retrying(request, seconds, stack)
+        if self.bounds:
+            left = self.bounds[-1].owner.deadline - self.env.clock()
+            self.wait(min(seconds, max(0.0, left)))
+            if (late := self.expired()) is not None:
+                return late
+        else:
+            self.wait(seconds)
+        return request.inside(value, stack)
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass on the run's clock."""
+        if seconds > 0:
+            getattr(self.env.clock, "sleep", time.sleep)(seconds)
+
+    # Forks ---------------------------------------------------------------------------------------------------------
+
+    def fork(self, fork: Fork, value: Any, stack: Any) -> State:
+        """Branches, from left to right."""
+        if fork.seconds is not None:
+            self.bind(fork.seconds, fork.node, value, stack)
+        self.contexts.append(self.own)
+        return self.turn(Turn(fork, fork.race(), 0), value, stack)
+
+    def turn(self, turn: Turn, value: Any, stack: Any) -> State:
+        """The next branch in context variables of its own, or the verdict."""
+        fork = turn.fork
+        if fork.seconds is not None and turn.race.verdict is None:
+            bound = self.bounds[-1]
+            if self.env.clock() >= bound.deadline:
+                turn = Turn(fork, turn.race.expired(), turn.index)
+            bound.turn = turn
+        if turn.race.verdict is not None:
+            self.own = self.contexts.pop()
+            if fork.seconds is not None:
+                self.bounds.pop()
+            if self.env.recorder is not None:
+                self.env.recorder.skipped(fork, turn.index, stack)
+        else:
+            outer = self.contexts[-1]
+            self.own = copy_context() if outer is None else outer.copy()
+        return turn.inside(value, stack)
+
+    def pause(self, request: Pause, value: Any, stack: Any) -> State:
+        """A loop without actions still minds its deadline."""
+        if self.bounds and (late := self.expired()) is not None:
+            return late
+        return request.inside(value, stack)
+
+    answers: dict[type, Callable[..., State]] = {
+        Segment: segment,
+        Spin: spin,
+        Fork: fork,
+        Turn: turn,
+        Open: open,
+        Close: close,
+        Sleep: sleep,
+        Pause: pause,
+    }
+
+
+def whirl(spin: Spin, value: Any, stack: Any) -> State:
+    """A loop of plain calls, as flat as Python has it."""
+    from lambdacat.interpret.machine import ROUND
+
+    test, fns = spin.test, spin.body.fns
+    todo: Any = iter(fns)
+    testing = True
+    try:
+        if len(fns) == 1 and spin.at_most is None:
+            fn = fns[0]
+            while test(value):
+                testing = False
+                value = fn(value)
+                testing = True
+            return LEAVE, value, stack
+        left = spin.at_most
+        while test(value):
+            if left is not None:
+                if left == 0:
+                    return Spent(spin.node), value, stack
+                left -= 1
+            testing = False
+            todo = iter(fns)
+            for fn in todo:
+                value = fn(value)
+            testing = True
+        return LEAVE, value, stack
+    except Exception as error:  # noqa: BLE001  where a user's exception becomes a fault
+        if error.__traceback__ is not None:
+            error.__traceback__ = error.__traceback__.tb_next
+        if testing:
+            node = spin.node
+            return FAIL, fault_of(error, Trail(stack, (), value, node), node.name, value), stack
+        index = 0 if len(fns) == 1 else len(fns) - 1 - todo.__length_hint__()
+        return fallen(spin.body, Fell(index, error, value), (ROUND, spin.node, 0, stack))
+
+
+def outcome_of(ended: tuple[bool, Any]) -> Outcome[Any]:
+    """The public form of the end of a run."""
+    won, value = ended
+    return Success(value) if won else Failure(settled(value))
+
+
+def run(
+    plan: Plan[A, B],
+    value: A,
+    *,
+    context: Context | Mapping[str, Any] | None = None,
+    observers: Collection[Callable[[Any], object]] = (),
+) -> Outcome[B]:
+    """The result, computed in this thread with branches left to right. Errors: ``WouldBlock`` if an action suspends.
+
+    Here and in every other runner, ``context`` is a ``Context`` or a mapping of names to what tasks may ask for.
+    """
+    check_plan("run", plan)
+    if observers:
+        from lambdacat.interpret.traced import run_watched
+
+        return run_watched(plan, value, context_of(context), observers)
+    given = context_of(context)
+    direct = Direct(Environment(given, given.clock, _LIMITS))
+    # What actions set stays inside the run.
+    return outcome_of(copy_context().run(direct.iterate, (plan, value, None)))
+
+
+def check_plan(what: str, plan: object) -> None:
+    """Refuse what is no plan, in one line."""
+    if not isinstance(plan, Plan):
+        raise TypeError(f"{what} takes a plan, then the value; its first argument is {plan!r}")

@@ -1,0 +1,101 @@
+"""What one run carries beside its plan: context, clock, limits, who watches, and the calls of its actions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import Any
+from uuid import uuid4
+
+from lambdacat.bound import Limits
+from lambdacat.context import Context
+from lambdacat.interpret.machine import TRIES, Sleep
+from lambdacat.interpret.trail import Trail, frames
+
+
+class Environment:
+    """One run, as everything that runs in it sees it."""
+
+    __slots__ = ("_id", "abandoned", "clock", "context", "limits", "permits", "recorder", "threads")
+
+    def __init__(self, context: Context, clock: Callable[[], float], limits: Limits, recorder: Any = None) -> None:
+        self.context = context
+        self.clock = clock
+        self.limits = limits
+        self.recorder = recorder
+        self.abandoned = 0
+        """Threads that were left behind at a timeout."""
+        self.threads: Any = None
+        self.permits: Any = None
+        self._id = ""
+
+    @property
+    def id(self) -> str:
+        """What tells this run from every other."""
+        self._id = self._id or uuid4().hex
+        return self._id
+
+    def delay(self, request: Sleep, stack: Any) -> float:
+        """Seconds until the next attempt, jittered from the run's seed, the place and the attempt alone."""
+        found = request.node.bound.schedule.delay(request.attempt, _Source(self, stack))
+        return max(0.0, found)
+
+
+class _Source:
+    """A random source that costs nothing until a schedule asks it; the same for the same node in the same run."""
+
+    __slots__ = ("_env", "_random", "_stack")
+
+    def __init__(self, env: Environment, stack: Any) -> None:
+        self._env = env
+        self._stack = stack
+        self._random: Random | None = None
+
+    def random(self) -> float:
+        """The next number from 0 to 1."""
+        if self._random is None:
+            trail = Trail(self._stack)
+            # Seeded by text: hashes of tuples differ between processes.
+            self._random = Random(f"{self._env.context.seed}|{trail.path()}|{trail.turns(attempts=False)}")
+        return self._random.random()
+
+
+class ActionCall:
+    """One call of one action: what its context asks."""
+
+    __slots__ = ("_env", "_row", "_site", "_stack")
+
+    def __init__(self, env: Environment, site: Trail, stack: Any, row: Any = None) -> None:
+        self._env = env
+        self._site = site
+        self._stack = stack
+        self._row = row
+
+    @property
+    def attempt(self) -> int:
+        """1 for the first try."""
+        return attempt_of(self._stack)
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """The run, the place, and which execution of it, whatever the attempt."""
+        return (self._env.id, self._site.path(), self._site.turns(attempts=False))
+
+    def spend(self, tokens: int, money: float) -> None:
+        """Enter what a call cost."""
+        if self._row is not None:
+            self._row.tokens += tokens
+            self._row.money += money
+
+    def emit(self, chunk: object) -> None:
+        """Pass a chunk of output to whoever watches."""
+        if self._env.recorder is not None:
+            self._env.recorder.emitted(self._row, chunk)
+
+
+def attempt_of(stack: Any) -> int:
+    """Which try of the nearest retry a stack is in."""
+    for kind, _, data in frames(stack):
+        if kind is TRIES:
+            return int(data[0])
+    return 1

@@ -1,0 +1,655 @@
+"""The machine: what every node means, said once, for every interpreter.
+
+A state is ``(op, value, stack)``; the stack is a cons list of frames ``(kind, node, data, below)``. ``advance`` enters
+nodes and leaves frames until it needs an effect, and asks for it: a request. It performs nothing, reads no clock and
+awaits nothing, and no state is ever changed, so a state can be resumed twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from returns.result import Failure, Success
+
+from lambdacat.bound import Retry, Timeout
+from lambdacat.fault import (
+    ActionFailed,
+    AllFailed,
+    Fault,
+    LoopLimit,
+    MergeConflict,
+    NoBranch,
+    TimedOut,
+    TooFew,
+    Waiting,
+    WouldBlock,
+    located,
+    settled,
+)
+from lambdacat.interpret.segment import Fell, Request, Rest, Segment, Suspends, pieces, straight
+from lambdacat.interpret.trail import Kind, Trail
+from lambdacat.merge import Conflict, merge, mutable_parts, own_copy
+from lambdacat.optics import Iso, Lens, Traversal
+from lambdacat.plan import (
+    Attempt,
+    Bind,
+    Choose,
+    Composite,
+    Focus,
+    LoopWhile,
+    Named,
+    Parallel,
+    Plan,
+    Pure,
+    Recover,
+    Sequence,
+    Task,
+    Within,
+    _Fail,
+    _Identity,
+)
+from lambdacat.policy import ALL, Race, Settled, Verdict
+
+State = tuple[Any, Any, Any]
+
+
+class _Op:
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+class _Leave(_Op):
+    __slots__ = ()
+
+
+class _Drop(_Op):
+    __slots__ = ()
+
+
+LEAVE = _Leave("LEAVE")
+"""Leave the frame on top with the value."""
+FAIL = _Drop("FAIL")
+"""Leave the frame on top with the fault that is the value."""
+
+
+# --- requests --------------------------------------------------------------------------------------------------------
+
+
+class End(Request):
+    """The run, or a branch that runs on its own, is at its end: with its value, or with its fault."""
+
+    __slots__ = ("won",)
+
+    def __init__(self, won: bool) -> None:
+        self.won = won
+
+
+WON, LOST = End(True), End(False)
+
+
+class Spin(Request):
+    """A loop whose body is one straight run, asked for as a whole."""
+
+    __slots__ = ("at_most", "body", "node", "test")
+
+    def __init__(self, node: LoopWhile[Any, Any], body: Segment) -> None:
+        self.node = node
+        self.body = body
+        self.at_most = node.at_most
+        self.test = plain_test(node.condition)
+
+    def inside(self, value: Any, stack: Any) -> State:
+        return _turn(self.node, value, 0, stack)
+
+
+class Spent:
+    """The op of a loop that has used up its turns while its condition still holds."""
+
+    __slots__ = ("node",)
+
+    def __init__(self, node: LoopWhile[Any, Any]) -> None:
+        self.node = node
+
+
+class Pause(Request):
+    """A loop has turned for a while: whoever shares a thread may let others run."""
+
+    __slots__ = ()
+
+    def inside(self, value: Any, stack: Any) -> State:
+        return LEAVE, value, stack
+
+
+PAUSE = Pause()
+
+
+class Open(Request):
+    """A bound begins around a plan."""
+
+    __slots__ = ("node", "plan", "seconds")
+
+    def __init__(self, node: Plan[Any, Any], plan: Any, seconds: float) -> None:
+        self.node = node
+        self.plan = plan
+        self.seconds = seconds
+
+    def inside(self, value: Any, stack: Any) -> State:
+        return self.plan, value, (BOUND, self.node, None, stack)
+
+
+class Close(Request):
+    """A bound ends, by a value or by a fault."""
+
+    __slots__ = ("won",)
+
+    def __init__(self, won: bool) -> None:
+        self.won = won
+
+    def inside(self, value: Any, stack: Any) -> State:
+        return (LEAVE if self.won else FAIL), value, stack
+
+
+_CLOSE_WON, _CLOSE_LOST = Close(True), Close(False)
+
+
+class Sleep(Request):
+    """A retried plan waits for its next attempt."""
+
+    __slots__ = ("attempt", "fault", "node")
+
+    def __init__(self, node: Within[Any, Any], attempt: int, fault: Fault) -> None:
+        self.node = node
+        self.attempt = attempt
+        """The one that failed."""
+        self.fault = fault
+
+    def inside(self, value: Any, stack: Any) -> State:
+        return self.node.plan, value, stack
+
+
+class Fork(Request):
+    """Several plans, or one plan on several parts, whose results a policy judges."""
+
+    __slots__ = ("limit", "node", "plans", "policy", "seconds", "shared", "total", "value", "values")
+
+    def __init__(self, node: Any, value: Any, plans: Any, values: Any, total: int) -> None:
+        self.node = node
+        self.value = value
+        self.plans = plans
+        """The branches, or None for the plan of a focus on each of ``values``."""
+        self.values = values
+        self.total = total
+        self.limit: int | None = node.limit
+        self.policy = node.policy if plans is not None else ALL
+        self.seconds: float | None = node.seconds if plans is not None else None
+        self.shared = plans is not None and not mutable_parts(value)
+
+    def plan(self, index: int) -> Any:
+        """The plan of one branch."""
+        return self.node.plan if self.plans is None else self.plans[index]
+
+    def input(self, index: int) -> Any:
+        """What one branch is given: nothing that it could change under another."""
+        if self.shared:
+            return self.value
+        return own_copy(self.value if self.values is None else self.values[index])
+
+    def race(self) -> Race:
+        """Its race before any branch ended."""
+        return Race(self.policy, self.total)
+
+    def inside(self, value: Any, stack: Any) -> State:
+        return Turn(self, self.race(), 0), value, stack
+
+
+class Turn(Request):
+    """The next branch of a fork that runs one after the other, or its verdict."""
+
+    __slots__ = ("fork", "index", "race")
+
+    def __init__(self, fork: Fork, race: Race, index: int) -> None:
+        self.fork = fork
+        self.race = race
+        self.index = index
+
+    def inside(self, value: Any, stack: Any) -> State:
+        if self.race.verdict is not None:
+            return Join(self.fork, self.race.verdict), None, stack
+        fork, index = self.fork, self.index
+        return fork.plan(index), fork.input(index), (BRANCH, fork.node, self, stack)
+
+
+class Join:
+    """The op of a fork that has its verdict."""
+
+    __slots__ = ("fork", "name", "verdict")
+
+    def __init__(self, fork: Fork, verdict: Verdict) -> None:
+        self.fork = fork
+        self.verdict = verdict
+
+
+# --- faults ----------------------------------------------------------------------------------------------------------
+
+
+def fault_of(error: Exception, site: Trail, name: str, value: Any, branches: Any = None) -> Fault:
+    """The fault that an exception is."""
+    match error:
+        case Conflict(place=place, branches=who):
+            names = tuple(f"{i} {branches[i].name}" if branches else f"part {i}" for i in who)
+            return MergeConflict(path=place, branches=names, at=site, name=name, input=value)
+        case Suspends():
+            return WouldBlock(at=site, name=name, input=value)
+    return ActionFailed(error=error, at=site, name=name, input=value)
+
+
+def fallen(segment: Segment, fell: Fell, stack: Any) -> State:
+    """The state after a straight run failed."""
+    leaf = segment.leaves[fell.index]
+    site = Trail(stack, leaf.at, fell.value, leaf.node)
+    return FAIL, fault_of(fell.error, site, leaf.node.name, fell.value), stack
+
+
+def _fail_at(fault: Fault, node: Plan[Any, Any], value: Any, stack: Any) -> State:
+    return FAIL, located(fault, Trail(stack, (), value, node), node.name), stack
+
+
+# --- entering nodes --------------------------------------------------------------------------------------------------
+
+
+def plain_test(test: Any) -> Callable[[Any], Any]:
+    """A condition or selector as the quickest callable with its meaning."""
+    if isinstance(test, Lens):
+        return test.getter
+    return getattr(test, "test", test) if type(test).__name__ == "Condition" else test
+
+
+def _enter_task(node: Task[Any, Any, Any], value: Any, stack: Any) -> State:
+    segment = node.memo("segment", _own_segment)
+    return (segment if node.seconds is None else Open(node, segment, node.seconds)), value, stack
+
+
+def _own_segment(node: Any) -> Segment:
+    from lambdacat.interpret.segment import Leaf, leaf_of
+
+    if type(node) is Task:
+        return Segment((Leaf(node, node.call, ()),))
+    leaf = leaf_of(node, (), fused=False)
+    return Segment((leaf,) if leaf is not None else ())
+
+
+def _enter_pure(node: Pure[Any, Any], value: Any, stack: Any) -> State:
+    return node.memo("segment", _own_segment), value, stack
+
+
+def _enter_identity(node: Any, value: Any, stack: Any) -> State:
+    return LEAVE, value, stack
+
+
+def _enter_fail(node: _Fail, value: Any, stack: Any) -> State:
+    return _fail_at(node.fault, node, value, stack)
+
+
+def _pieces(node: Sequence[Any, Any]) -> Any:
+    return pieces(node, fused=True)
+
+
+def _enter_sequence(node: Sequence[Any, Any], value: Any, stack: Any) -> State:
+    row = node.memo("pieces", _pieces)
+    return row[0][0], value, (SEQUENCE, node, (1, row), stack)
+
+
+def _leave_sequence(value: Any, node: Any, data: Any, below: Any) -> State:
+    index, row = data
+    steps = row[0]
+    if index == len(steps):
+        return LEAVE, value, below
+    return steps[index], value, (SEQUENCE, node, (index + 1, row), below)
+
+
+def _enter_parallel(node: Parallel[Any, Any], value: Any, stack: Any) -> State:
+    branches = node.branches
+    return Fork(node, value, branches, None, len(branches)), value, stack
+
+
+def _enter_choose(node: Choose[Any, Any], value: Any, stack: Any) -> State:
+    key = node.memo("select", lambda n: plain_test(n.selector))(value)
+    if node.binary:
+        index = 0 if key else 1
+        return node.plans[index], value, (CHOICE, node, index, stack)
+    places = node.memo("places", lambda n: {k: i for i, k in enumerate(n.keys)})
+    index = places.get(key)
+    if index is None:
+        if not node.has_default:
+            return _fail_at(NoBranch(key=key, known=node.keys, input=value), node, value, stack)
+        index = len(node.plans) - 1
+    return node.plans[index], value, (CHOICE, node, index, stack)
+
+
+def _enter_focus(node: Focus[Any, Any], value: Any, stack: Any) -> State:
+    reads = node.reads
+    if isinstance(reads, (Lens, Iso)):
+        return node.plan, reads.get(value), (PART, node, value, stack)
+    if isinstance(reads, Traversal):
+        parts = reads.get_all(value)
+        if not parts:
+            return LEAVE, (value if node.writes is None else node.writes.set(value, ())), stack
+    else:
+        parts = reads.parts(value)
+        if not parts:
+            return LEAVE, value, stack
+    return Fork(node, value, None, parts, len(parts)), value, stack
+
+
+def _leave_part(value: Any, node: Any, whole: Any, below: Any) -> State:
+    return LEAVE, (node.reads if node.writes is None else node.writes).set(whole, value), below
+
+
+def _loop_body(node: LoopWhile[Any, Any]) -> Segment | None:
+    body = straight(node.plan, fused=True)
+    return body if body is not None and body.plain else None
+
+
+def _enter_loop(node: LoopWhile[Any, Any], value: Any, stack: Any) -> State:
+    spin = node.memo("spin", lambda n: None if (body := _loop_body(n)) is None else Spin(n, body))
+    if spin is not None:
+        return spin, value, stack
+    return _turn(node, value, 0, stack)
+
+
+_BREATH = 256
+"""Rounds between two pauses: often enough to be cancelled promptly, seldom enough to cost nothing."""
+
+
+def _turn(node: LoopWhile[Any, Any], value: Any, done: int, stack: Any) -> State:
+    if not node.memo("test", lambda n: plain_test(n.condition))(value):
+        return LEAVE, value, stack
+    if done == node.at_most:
+        return Spent(node), value, stack
+    return node.plan, value, (ROUND, node, done + 1, stack)
+
+
+def _leave_round(value: Any, node: Any, done: Any, below: Any) -> State:
+    if done % _BREATH == 0:
+        return PAUSE, value, (REST, node, done, below)
+    return _turn(node, value, done, below)
+
+
+def _leave_rest(value: Any, node: Any, done: Any, below: Any) -> State:
+    return _turn(node, value, done, below)
+
+
+def _enter_spent(op: Spent, value: Any, stack: Any) -> State:
+    node = op.node
+    if node.then is None:
+        assert node.at_most is not None
+        return _fail_at(LoopLimit(at_most=node.at_most, value=value, input=value), node, value, stack)
+    return node.then, value, (AFTER, node, None, stack)
+
+
+def _enter_recover(node: Recover[Any, Any], value: Any, stack: Any) -> State:
+    return node.plan, value, (TRY, node, value, stack)
+
+
+def _failed_try(fault: Fault, node: Any, given: Any, below: Any) -> State:
+    if isinstance(fault, Waiting):
+        return FAIL, fault, below
+    if node.other is not None:
+        return node.other, given, (OTHER, node, None, below)
+    plan = node.handler(settled(fault))
+    if not isinstance(plan, Plan):
+        raise TypeError(f"the handler must give a plan, and gave {plan!r}; pure(lambda _: value) is one")
+    return plan, given, (HANDLED, node, None, below)
+
+
+def _enter_attempt(node: Attempt[Any, Any], value: Any, stack: Any) -> State:
+    return node.plan, value, (ATTEMPT, node, value, stack)
+
+
+def _leave_attempt(value: Any, node: Any, data: Any, below: Any) -> State:
+    return LEAVE, Success(value), below
+
+
+def _failed_attempt(fault: Fault, node: Any, data: Any, below: Any) -> State:
+    return (FAIL, fault, below) if isinstance(fault, Waiting) else (LEAVE, Failure(settled(fault)), below)
+
+
+def _enter_within(node: Within[Any, Any], value: Any, stack: Any) -> State:
+    bound = node.bound
+    if type(bound) is Timeout:
+        return Open(node, node.plan, bound.seconds), value, stack
+    if type(bound) is Retry:
+        return node.plan, value, (TRIES, node, (1, value), stack)
+    raise TypeError(f"no interpreter knows the bound {bound!r}")
+
+
+def _failed_try_again(fault: Fault, node: Any, data: Any, below: Any) -> State:
+    attempt, given = data
+    bound = node.bound
+    if isinstance(fault, Waiting) or bound.schedule.delay(attempt) is None:
+        return FAIL, fault, below
+    if not bound.accepts(fault):
+        return FAIL, fault, below
+    return Sleep(node, attempt, fault), given, (TRIES, node, (attempt + 1, given), below)
+
+
+def _enter_bind(node: Bind[Any, Any], value: Any, stack: Any) -> State:
+    plan = node.f(value)
+    if not isinstance(plan, Plan):
+        raise TypeError(f"the function of a bind must give a plan, and gave {plan!r}")
+    return plan, value, (BOUND_TO, node, None, stack)
+
+
+def _enter_composite(node: Composite[Any, Any], value: Any, stack: Any) -> State:
+    return node.expansion, value, (NAME, node, None, stack)
+
+
+# --- forks -----------------------------------------------------------------------------------------------------------
+
+
+def _leave_branch(value: Any, node: Any, turn: Any, below: Any) -> State:
+    return Turn(turn.fork, turn.race.offer([(turn.index, True, value)]), turn.index + 1), None, below
+
+
+def _failed_branch(fault: Fault, node: Any, turn: Any, below: Any) -> State:
+    if isinstance(fault, Waiting):
+        return FAIL, fault, below
+    return Turn(turn.fork, turn.race.offer([(turn.index, False, fault)]), turn.index + 1), None, below
+
+
+def _enter_join(op: Join, _: Any, stack: Any) -> State:
+    fork, verdict = op.fork, op.verdict
+    node, entries = fork.node, verdict.entries
+    site = Trail(stack, (), fork.value, node)
+    seconds = fork.seconds or 0.0
+    late = TimedOut(seconds=seconds, at=site, name=node.name, input=fork.value)
+    match verdict.kind:
+        case "won":
+            try:
+                return LEAVE, _joined(fork, tuple(entry[2] for entry in entries)), stack
+            except Conflict as conflict:
+                branches = None if fork.plans is None else fork.plans
+                return FAIL, fault_of(conflict, site, node.name, fork.value, branches), stack
+        case "settled":
+            ended = {i: Success(v) if won else Failure(settled(v)) for i, won, v in entries}
+            return LEAVE, node.join(fork.value, tuple(ended.get(i, Failure(late)) for i in range(fork.total))), stack
+        case "lost":
+            first, *others = (entry[2] for entry in entries)
+            return FAIL, _beside(first, tuple(map(settled, others))), stack
+        case "timed out":
+            return FAIL, late, stack
+    ended = {entry[0]: settled(entry[2]) for entry in (verdict.missing or entries)}
+    won = tuple(entry[2] for entry in entries) if verdict.missing or verdict.kind == "too few" else ()
+    missing = fork.total - len(ended) - len(won)
+    faults = (*(ended[i] for i in sorted(ended)), *[late] * missing)
+    if verdict.kind == "all failed":
+        return FAIL, AllFailed(faults=faults, at=site, name=node.name, input=fork.value), stack
+    wanted = getattr(fork.policy, "n", None) or fork.policy.k
+    return FAIL, TooFew(wanted=wanted, results=won, faults=faults, at=site, name=node.name, input=fork.value), stack
+
+
+def _beside(fault: Fault, others: tuple[Fault, ...]) -> Fault:
+    from attrs import evolve
+
+    return evolve(fault, also=(*fault.also, *others)) if others else fault
+
+
+def _joined(fork: Fork, results: tuple[Any, ...]) -> Any:
+    node = fork.node
+    if fork.plans is None:
+        if node.writes is not None:
+            return node.writes.set(fork.value, results)
+        reads = node.reads
+        return reads.set_all(fork.value, results) if isinstance(reads, Traversal) else reads.put(fork.value, results)
+    if node.join is not None:
+        return node.join(fork.value, results)
+    return results[0] if len(results) == 1 else merge(fork.value, results)
+
+
+# --- frames ----------------------------------------------------------------------------------------------------------
+
+
+def _through(value: Any, node: Any, data: Any, below: Any) -> State:
+    return LEAVE, value, below
+
+
+def _piece(node: Any, data: Any) -> int | None:
+    index, row = data
+    place: int | None = row[1][index - 1]
+    return place
+
+
+def _closed(value: Any, node: Any, data: Any, below: Any) -> State:
+    return _CLOSE_WON, value, below
+
+
+def _closed_lost(fault: Any, node: Any, data: Any, below: Any) -> State:
+    return _CLOSE_LOST, fault, below
+
+
+def _branch_child(node: Any, turn: Any) -> Any:
+    return turn.index if type(node) is Parallel else 0
+
+
+def _branch_part(turn: Any) -> int:
+    return int(turn.index)
+
+
+SEQUENCE = Kind(_leave_sequence, child=_piece)
+CHOICE = Kind(_through, child=lambda node, index: index)
+PART = Kind(_leave_part, whole=lambda whole: whole)
+ROUND = Kind(_leave_round, turn=lambda done: done)
+REST = Kind(_leave_rest, turn=lambda done: done)
+AFTER = Kind(_through, child=1)
+TRY = Kind(_through, _failed_try)
+OTHER = Kind(_through, child=1)
+HANDLED = Kind(_through, child="recover")
+ATTEMPT = Kind(_leave_attempt, _failed_attempt, whole=lambda whole: whole)
+BOUND = Kind(_closed, _closed_lost, child=lambda node, _: None if type(node) is Task else 0)
+TRIES = Kind(_through, _failed_try_again, turn=lambda data: data[0], retried=True)
+BOUND_TO = Kind(_through, child="bind")
+NAME = Kind(_through)
+BRANCH = Kind(
+    _leave_branch, _failed_branch, child=_branch_child, whole=lambda turn: turn.fork.value, turn=_branch_part
+)
+EDGE = Kind(
+    lambda value, node, turn, below: (WON, value, None),
+    lambda fault, node, turn, below: (LOST, fault, None),
+    child=_branch_child,
+    whole=lambda turn: turn.fork.value,
+    turn=_branch_part,
+)
+"""The bottom of a branch that runs on its own; what lies below is there for its path."""
+
+
+def _leave(op: Any, value: Any, stack: Any) -> State:
+    if stack is None:
+        return WON, value, None
+    kind, node, data, below = stack
+    state: State = kind.leave(value, node, data, below)
+    return state
+
+
+def _drop(op: Any, fault: Any, stack: Any) -> State:
+    while stack is not None:
+        kind, node, data, below = stack
+        if kind.fail is not None:
+            state: State = kind.fail(fault, node, data, below)
+            return state
+        stack = below
+    return LOST, fault, None
+
+
+Table = dict[type, Callable[[Any, Any, Any], State]]
+
+MEANING: Table = {
+    Task: _enter_task,
+    Pure: _enter_pure,
+    _Identity: _enter_identity,
+    _Fail: _enter_fail,
+    Sequence: _enter_sequence,
+    Parallel: _enter_parallel,
+    Choose: _enter_choose,
+    Focus: _enter_focus,
+    LoopWhile: _enter_loop,
+    Recover: _enter_recover,
+    Attempt: _enter_attempt,
+    Within: _enter_within,
+    Bind: _enter_bind,
+    Composite: _enter_composite,
+    Named: _enter_composite,
+    _Leave: _leave,
+    _Drop: _drop,
+    Spent: _enter_spent,
+    Join: _enter_join,
+}
+
+
+def _learn(kind: type, table: Table) -> Callable[[Any, Any, Any], State]:
+    """How a user's own class of nodes is entered."""
+    if not issubclass(kind, Composite):
+        raise TypeError(f"{kind.__name__} is no node that a machine can enter; derive it from Composite")
+    table[kind] = table[Composite]
+    return table[kind]
+
+
+def advance(op: Any, value: Any, stack: Any, table: Table = MEANING) -> State:
+    """The next request, with the value and the stack to go on from."""
+    while True:
+        try:
+            while True:
+                enter = table.get(type(op))
+                if enter is None:
+                    if isinstance(op, Request):
+                        return op, value, stack
+                    enter = _learn(type(op), table)
+                op, value, stack = enter(op, value, stack)
+        except Exception as error:  # noqa: BLE001  where a user's exception becomes a fault
+            op, value, stack = raised(error, op, value, stack)
+
+
+def raised(error: Exception, op: Any, value: Any, stack: Any) -> State:
+    """A user's function raised between two requests: a selector, lens, condition, handler, join or score."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_globals.get("__name__", "").startswith("lambdacat."):
+        trace = trace.tb_next
+    if trace is not None:
+        error.__traceback__ = trace
+    if op is LEAVE or op is FAIL:
+        while op is FAIL and stack[0].fail is None:
+            stack = stack[3]
+        _, node, _, stack = stack
+    elif isinstance(op, Plan):
+        node = op
+    else:
+        node = op.fork.node if isinstance(op, Join) else op.node
+    return FAIL, fault_of(error, Trail(stack, (), value, node), node.name, value), stack
+
+
+__all__ = ["FAIL", "LEAVE", "LOST", "MEANING", "WON", "Rest", "Segment", "Settled", "advance"]

@@ -1,0 +1,238 @@
+"""Actions: a plain callable, looked at once, as a leaf of the algebra."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from functools import partial
+from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE, CO_ITERABLE_COROUTINE
+from types import BuiltinFunctionType, FunctionType, MethodType
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
+
+from lambdacat.bound import Estimate, Resource, seconds_of
+from lambdacat.optics import Lens
+from lambdacat.place import PlanError
+from lambdacat.plan import Call, Plan, Pure, Task, _check_name
+from lambdacat.wiring import wired
+
+
+class TaskOptions(TypedDict, total=False):
+    """The keyword options of ``task``; spelt out so that a misspelt one is an error."""
+
+    name: str
+    """Words for faults and traces; the function's own name by default."""
+    timeout: float
+    """Seconds, as ``Plan.timeout``, kept on the task so that ``.action`` stays at hand."""
+    resources: Collection[Resource]
+    """What the action touches outside the state."""
+    idempotent: bool
+    """Whether doing it twice equals doing it once; a retry of a task that says no is a finding of ``check``."""
+    estimate: Estimate
+    """Expected cost of one call, read by ``dry_run``."""
+    blocking: Literal["thread", "abandon", "inline"]
+    """How a non-async action runs under ``arun``: in a worker thread and waited for (the default); in a thread that is
+    abandoned at a timeout, its late result dropped; or in place, on the event loop."""
+
+
+if TYPE_CHECKING:
+    from lambdacat.signatures import task
+else:
+    # Its thirty overloads are read by checkers alone: at run time they would cost more than the rest of the import.
+    def task(action=None, /, **options):
+        """One action as a plan: ``@task`` on ``A -> B`` or ``(A, Context) -> B``, or with lenses on plain values.
+
+        ``reads`` is one lens or 2-5, passed in order, then an optional ``Context``; ``writes`` one or 2-3, filled from
+        the result; ``()`` is none. Sync or async is looked at once, here. An async generator emits what it yields,
+        and its result is the tuple of that. Errors: ``PlanError`` on a bad arity.
+        """
+        if action is not None:
+            if options:
+                raise PlanError("task takes an action or options: write task(...)(action)")
+            return _task(action, None, None, {})
+        reads, writes = options.pop("reads", None), options.pop("writes", None)
+        unknown = sorted(options.keys() - TaskOptions.__annotations__.keys())
+        if unknown:
+            raise PlanError(f"task has no option {unknown[0]!r}{_close(unknown[0])}")
+        if reads is None and writes is None:
+            return lambda action: _task(action, None, None, options)
+        reads, writes = _lenses("reads", reads), _lenses("writes", writes)
+        return lambda action: _task(action, reads, writes, options)
+
+
+def _close(name: str) -> str:
+    from difflib import get_close_matches
+
+    known = ["reads", "writes", *TaskOptions.__annotations__]
+    close = get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else f"; it has {', '.join(known)}"
+
+
+def _lenses(what: str, given: Any) -> tuple[Lens[Any, Any], ...]:
+    if given is None:
+        return ()
+    row = given if isinstance(given, tuple) else (given,)
+    for one in row:
+        if not isinstance(one, Lens):
+            raise PlanError(f"{what} is a lens or a tuple of lenses, not {one!r}; make one with lens(...)")
+    if len({one.root for one in row}) > 1:
+        raise PlanError(f"{what} has lenses of different states: {', '.join(map(repr, row))}")
+    return row
+
+
+def _task(action: Any, reads: Any, writes: Any, options: dict[str, Any]) -> Plan[Any, Any]:
+    if isinstance(action, Plan):
+        raise PlanError(f"{action.name} is a plan already; compose it, or give task its .action")
+    if not callable(action):
+        raise PlanError(f"task wants a callable, not {action!r}")
+    if reads and writes and reads[0].root is not writes[0].root:
+        raise PlanError(f"a task reads and writes one state, not {reads[0]!r} and {writes[0]!r}")
+    if writes is not None:
+        doubled = [(a, b) for i, a in enumerate(writes) for b in writes[i + 1 :] if not a.disjoint_from(b)]
+        if doubled:
+            raise PlanError(f"{doubled[0][0]!r} and {doubled[0][1]!r} are both written, and one lies inside the other")
+    name = options.get("name") or _name_of(action)
+    _check_name(name)
+    blocking, seconds = options.get("blocking"), options.get("timeout")
+    if blocking not in (None, "thread", "abandon", "inline"):
+        raise PlanError(f"blocking is 'thread', 'abandon' or 'inline', not {blocking!r}")
+    resources = tuple(options.get("resources", ()))
+    for one in resources:
+        if not isinstance(one, Resource):
+            raise PlanError(f"resources are Resource values, not {one!r}")
+    return Task(
+        action,
+        name,
+        reads,
+        writes,
+        None if seconds is None else seconds_of(seconds),
+        resources,
+        options.get("idempotent"),
+        options.get("estimate"),
+        blocking,
+        compiled(action, reads, writes, blocking, name),
+    )
+
+
+def pure_leaf(f: Callable[[Any], Any]) -> Plan[Any, Any]:
+    """``f`` as a leaf that never suspends."""
+    if not callable(f) or isinstance(f, Plan):
+        raise PlanError(f"pure wants a function of one value, not {f!r}")
+    if code_flags(f) & (CO_COROUTINE | CO_ASYNC_GENERATOR):
+        raise PlanError(f"{_name_of(f)} is async, so it is no pure function; make it a task")
+    return Pure(f, getattr(f, "getter", f))
+
+
+# --- looking at a callable -------------------------------------------------------------------------------------------
+
+
+def _name_of(action: Any) -> str:
+    while isinstance(action, partial):
+        action = action.func
+    return getattr(action, "__name__", None) or type(action).__name__
+
+
+def _function(action: Any) -> Any:
+    """The function that a call of ``action`` runs, through partials, bound methods and callable objects."""
+    while True:
+        if isinstance(action, partial):
+            action = action.func
+        elif isinstance(action, MethodType):
+            action = action.__func__
+        elif isinstance(action, (FunctionType, BuiltinFunctionType, type)):
+            return action
+        else:
+            called = getattr(type(action), "__call__", None)
+            if not isinstance(called, (FunctionType, MethodType, partial)):
+                return action
+            action = called
+
+
+def code_flags(action: Any) -> int:
+    """The code flags of the function behind ``action``; 0 when it is not written in Python."""
+    code = getattr(_function(action), "__code__", None)
+    return 0 if code is None else int(code.co_flags)
+
+
+def _calls() -> frozenset[int]:
+    from opcode import opmap
+
+    return frozenset(number for name, number in opmap.items() if name.startswith("CALL"))
+
+
+_PLAIN = ("str", "int", "float", "bool", "bytes", "None", "tuple", "list", "dict", "set", "frozenset")
+_calling: frozenset[int] = frozenset()
+
+
+def may_await(action: Any) -> bool:
+    """Whether a call of a plain function may give an awaitable; a wrong yes only costs the look at its result."""
+    function = _function(action)
+    if isinstance(function, type):
+        return hasattr(function, "__await__")
+    returns = getattr(function, "__annotations__", {}).get("return", ...)
+    if isinstance(returns, str):
+        if returns.split("[")[0].strip() in _PLAIN:
+            return False
+    elif returns is None or (isinstance(returns, type) and returns is not object):
+        return hasattr(returns, "__await__")
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return True
+    global _calling  # noqa: PLW0603  the opcode table is read once, when a function without annotation first comes
+    _calling = _calling or _calls()
+    # A body that calls nothing cannot have started a coroutine.
+    return not _calling.isdisjoint(code.co_code[::2])
+
+
+def _wants_context(action: Any, count: int, name: str) -> bool:
+    """Whether a context follows the ``count`` values. Errors: ``PlanError`` when the parameters cannot be filled."""
+    from inspect import Parameter, signature
+
+    try:
+        parameters = list(signature(action).parameters.values())
+    except (TypeError, ValueError):
+        # Some builtins have no signature; they take values and know no context.
+        return False
+    missing = [p.name for p in parameters if p.kind is Parameter.KEYWORD_ONLY and p.default is Parameter.empty]
+    if missing:
+        raise PlanError(f"{name} has a keyword-only parameter without a default, {missing[0]!r}; nothing can fill it")
+    row = [p for p in parameters if p.kind in (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)]
+    required = sum(p.default is Parameter.empty for p in row)
+    spread = any(p.kind is Parameter.VAR_POSITIONAL for p in parameters)
+    follows = len(row) > count and (required > count or row[count].name == "ctx")
+    if required > count + 1 or (len(row) < count and not spread):
+        values = f"{count} value{'' if count == 1 else 's'}"
+        raise PlanError(f"{name} is given {values} and may take a context after; it wants {', '.join(p.name for p in row)}")
+    return follows
+
+
+def compiled(action: Any, reads: Any, writes: Any, blocking: str | None, name: str = "") -> Call:
+    """How ``action`` is called: its lenses fused in, its kind decided once."""
+    name = name or _name_of(action)
+    wants = _wants_context(action, 1 if reads is None else len(reads), name)
+    flags = code_flags(action)
+    if flags & CO_ASYNC_GENERATOR:
+        action, wants = _emitting(action, wants), True
+    is_async = bool(flags & (CO_COROUTINE | CO_ASYNC_GENERATOR | CO_ITERABLE_COROUTINE))
+    if is_async and blocking in ("thread", "abandon"):
+        raise PlanError(f"{name} is async: it never blocks a thread, so blocking={blocking!r} cannot hold")
+    probe = not is_async and may_await(action)
+    fn = action if reads is None else wired(action, reads, writes, is_async, wants, probe)
+    return Call(fn, "await" if is_async else blocking or "thread", wants, probe)
+
+
+def _emitting(action: Any, wants: bool) -> Any:
+    """An async generator as an action that emits what it yields and returns all of it."""
+
+    async def emitted(*given: Any) -> tuple[Any, ...]:
+        context = given[-1]
+        source = action(*given) if wants else action(*given[:-1])
+        chunks = []
+        try:
+            async for chunk in source:
+                context.emit(chunk)
+                chunks.append(chunk)
+        finally:
+            # Its clean-up runs here, in the task that started it, not whenever it is collected.
+            await source.aclose()
+        return tuple(chunks)
+
+    return emitted

@@ -1,0 +1,253 @@
+"""Joins: how the results of branches become one value. The default is a three-way merge of what each branch changed.
+
+Parts are compared by identity, so the cost is the number of fields and never the size of an unchanged one. Mutable
+builtins (list, dict, set) are copied for each branch and compared by value, so a branch that mutates in place harms
+no other and loses nothing.
+"""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from operator import is_not
+from typing import Any, TypeVar, final
+
+from attrs import frozen
+
+from lambdacat.place import Attr, Item, Place, place_text
+from lambdacat.record import field_type, record_of
+
+A = TypeVar("A")
+S = TypeVar("S")
+
+Combine = Callable[[Any, Any, Any], Any]
+_GONE: Any = object()
+
+
+class Conflict(Exception):
+    """Branches changed one place and no merge is declared for it; inside a run it becomes ``MergeConflict``."""
+
+    def __init__(self, place: Place, branches: tuple[int, ...]) -> None:
+        super().__init__(f"branches {branches} all changed {place_text(place) or 'the whole value'}")
+        self.place = place
+        self.branches = branches
+
+
+# --- declared merges -------------------------------------------------------------------------------------------------
+
+
+@final
+@frozen
+class Merges:
+    """Declares a merge in an annotation, for any kind of class: ``hits: Annotated[tuple[Hit, ...], Merges(concat)]``."""
+
+    combine: Combine
+
+
+def merged(combine: Callable[[A, A, A], A], *, default: A) -> A:
+    """A state field whose concurrent changes combine as ``combine(fork, left, right)`` instead of conflicting.
+
+    For attrs classes and dataclasses; a named tuple also takes it, once ``lens`` or a run has seen its class. Every
+    class takes the annotation ``Merges``. Law: to keep ``&`` commutative, so must ``combine`` be; ``lambdacat.testing`` checks it.
+    """
+    from lambdacat.declared import MergedField
+
+    field: Any = MergedField(combine, default)
+    return field
+
+
+def concat(fork: tuple[A, ...], left: tuple[A, ...], right: tuple[A, ...]) -> tuple[A, ...]:
+    """A merge for append-only tuples: the fork, then what left added, then what right added.
+
+    Errors: ``ValueError`` when a branch did not keep the fork as its beginning.
+    """
+    n = len(fork)
+    if left[:n] != fork or right[:n] != fork:
+        raise ValueError("concat merges branches that append; one of them changed or removed what was there")
+    return left + right[n:]
+
+
+@cache
+def merges_of(cls: type) -> Mapping[str, Combine]:
+    """The declared merges of a class, by field."""
+    found: dict[str, Combine] = {}
+    record = record_of(cls)
+    if record is None:
+        return found
+    attributes = {a.name: a.metadata for a in getattr(cls, "__attrs_attrs__", ())}
+    fields = {name: f.metadata for name, f in getattr(cls, "__dataclass_fields__", {}).items()}
+    named = getattr(cls, "_field_merges", {})
+    for name in record.names:
+        declared = {**attributes, **fields}.get(name, {}).get(Merges) or named.get(name)
+        if declared is None and typing.get_origin(hint := field_type(cls, name)) is typing.Annotated:
+            declared = next((m for m in hint.__metadata__ if isinstance(m, Merges)), None)
+        if declared is not None:
+            found[name] = declared.combine
+    return found
+
+
+def is_merged(root: Any, place: Place) -> bool:
+    """Whether a field at ``place`` or above it declares a merge, as far as the declared types tell."""
+    kind = root
+    for step in place:
+        cls = typing.get_origin(kind) or kind
+        if not isinstance(cls, type):
+            return False
+        if isinstance(step, Attr):
+            if step.name in merges_of(cls):
+                return True
+            kind = field_type(cls, step.name)
+        else:
+            kind = (typing.get_args(kind) or (None,))[-1 if issubclass(cls, Mapping) else 0]
+    return False
+
+
+# --- the three-way merge ---------------------------------------------------------------------------------------------
+
+
+def merge(fork: S, results: tuple[S, ...]) -> S:
+    """The default join: each branch's change against the fork, applied in written order.
+
+    Errors: ``FootprintConflict`` when composed, if two declared writes meet; ``MergeConflict`` when run.
+    """
+    if len(results) == 1:
+        return results[0]
+    made: S = _merged((), fork, [(i, tip) for i, tip in enumerate(results) if tip is not fork], None)
+    return made
+
+
+def collect(fork: object, results: tuple[A, ...]) -> tuple[A, ...]:
+    """The join that keeps the results as they are, in the policy's order."""
+    return results
+
+
+def _merged(place: Place, base: Any, tips: list[tuple[int, Any]], combine: Combine | None) -> Any:
+    """What ``tips``, none of which is ``base``, make of it."""
+    kind = type(base)
+    if kind in _MUTABLE:
+        tips = [tip for tip in tips if not (type(tip[1]) is kind and tip[1] == base)]
+    if not tips:
+        return base
+    if combine is not None:
+        made = tips[0][1]
+        for _, tip in tips[1:]:
+            made = combine(base, made, tip)
+        return made
+    if any(type(tip) is not kind for _, tip in tips):
+        return _only(place, base, tips)
+    if (record := record_of(kind)) is not None:
+        return _merged_fields(place, base, tips, record)
+    if isinstance(base, Mapping):
+        return _merged_items(place, base, tips) if len(tips) > 1 else tips[0][1]
+    if kind in (tuple, list) and len(tips) > 1 and all(len(tip) == len(base) for _, tip in tips):
+        row = list(base)
+        for key, changes in _changes(range(len(base)), base, [(i, tip) for i, tip in tips]).items():
+            row[key] = _merged((*place, Item(key)), base[key], changes, None)
+        return kind(row)
+    return _only(place, base, tips)
+
+
+def _only(place: Place, base: Any, tips: list[tuple[int, Any]]) -> Any:
+    """The one change there is. Errors: ``Conflict`` when there are more."""
+    if len(tips) > 1:
+        raise Conflict(place, tuple(index for index, _ in tips))
+    return tips[0][1]
+
+
+def _changes(keys: Sequence[Any], base: Any, rows: list[tuple[int, Any]]) -> dict[Any, list[tuple[int, Any]]]:
+    """For each key that some row changed, who changed it to what."""
+    found: dict[Any, list[tuple[int, Any]]] = {}
+    for index, row in rows:
+        # Most rows change a field or none, so the scan for any change stays in C.
+        for key, changed in zip(keys, map(is_not, row, base), strict=True):
+            if changed:
+                found.setdefault(key, []).append((index, row[key]))
+    return found
+
+
+def _merged_fields(place: Place, base: Any, tips: list[tuple[int, Any]], record: Any) -> Any:
+    names, read = record.names, record.read
+    row = list(read(base))
+    changes = _changes(range(len(names)), tuple(row), [(index, read(tip)) for index, tip in tips])
+    if len(tips) == 1 and not any(type(row[key]) in _MUTABLE for key in changes):
+        return tips[0][1]
+    merges = merges_of(type(base))
+    touched = False
+    for key, who in changes.items():
+        made = _merged((*place, Attr(names[key])), row[key], who, merges.get(names[key]))
+        touched = touched or made is not row[key]
+        row[key] = made
+    return record.build(base, row) if touched else base
+
+
+def _merged_items(place: Place, base: Mapping[Any, Any], tips: list[tuple[int, Any]]) -> Any:
+    from lambdacat.steps import put_item
+
+    changes: dict[Any, list[tuple[int, Any]]] = {}
+    for index, tip in tips:
+        for key, value in tip.items():
+            if base.get(key, _GONE) is not value:
+                changes.setdefault(key, []).append((index, value))
+        for key in base:
+            if key not in tip:
+                changes.setdefault(key, []).append((index, _GONE))
+    made: Any = dict(base) if isinstance(base, dict) else base
+    for key, who in changes.items():
+        old = base.get(key, _GONE)
+        value = who[0][1] if len(who) == 1 else _merged((*place, Item(key)), old, who, None)
+        if value is _GONE:
+            made = _without(made, key)
+        elif type(made) is dict:
+            made[key] = value
+        else:
+            made = put_item(made, key, value)
+    return made if type(base) in (dict, type(made)) else type(base)(made)
+
+
+def _without(whole: Any, key: Any) -> Any:
+    if isinstance(whole, dict):
+        del whole[key]
+        return whole
+    for method in ("remove", "delete", "discard"):  # rpds, immutables, pyrsistent
+        if hasattr(whole, method):
+            return getattr(whole, method)(key)
+    raise TypeError(f"{type(whole).__name__} has no way to leave a key out")
+
+
+# --- one private copy of what is mutable for each branch -------------------------------------------------------------
+
+_MUTABLE = frozenset({list, dict, set})
+_ATOMS = frozenset({int, float, bool, str, bytes, complex, type(None), type, range, frozenset})
+
+
+def mutable_parts(value: Any) -> bool:
+    """Whether a list, dict or set is reachable through records, tuples and these builtins themselves."""
+    rest = [value]
+    while rest:
+        one = rest.pop()
+        kind = type(one)
+        if kind in _ATOMS:
+            continue
+        if kind in _MUTABLE:
+            return True
+        if kind is tuple:
+            rest.extend(part for part in one if type(part) not in _ATOMS)
+        elif (record := record_of(kind)) is not None:
+            rest.extend(record.read(one))
+    return False
+
+
+def own_copy(value: Any) -> Any:
+    """The value with every mutable part copied, and everything else shared."""
+    kind = type(value)
+    if kind in _ATOMS or not mutable_parts(value):
+        return value
+    if kind is list or kind is tuple:
+        return kind([own_copy(part) for part in value])
+    if kind is dict:
+        return {key: own_copy(part) for key, part in value.items()}
+    if kind is set:
+        return set(value)
+    record = record_of(kind)
+    return value if record is None else record.build(value, [own_copy(part) for part in record.read(value)])

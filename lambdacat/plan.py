@@ -1,0 +1,673 @@
+"""The nodes of the algebra: what a plan is made of. A new node starts here.
+
+Every node says its data and its children (``parts``); comparing, hashing, copying and printing are loops over those,
+written once in ``Plan``, so a plan nested 100,000 deep is a value like any other. What a node means when it runs is
+said in ``interpret.machine``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Generic, Never, TypeVar, final, overload
+
+from attrs import field, frozen
+
+from lambdacat.bound import Estimate, Kind, Resource, Retry, Timeout, seconds_of
+from lambdacat.fault import Fault, Outcome
+from lambdacat.optics import Traversal, _Into, _Many, _One
+from lambdacat.place import PlanError
+from lambdacat.policy import ALL, All
+from lambdacat.schedule import Fixed, Schedule
+
+A = TypeVar("A")
+B = TypeVar("B")
+C = TypeVar("C")
+S = TypeVar("S")
+A_contra = TypeVar("A_contra", contravariant=True)
+B_co = TypeVar("B_co", covariant=True)
+F_co = TypeVar("F_co", covariant=True)
+
+Parts = tuple[tuple[Any, ...], "tuple[Plan[Any, Any], ...]"]
+_node = frozen(eq=False, repr=False)
+_set = object.__setattr__
+
+
+class Plan(Generic[A_contra, B_co]):
+    """An immutable, hashable description of a computation from ``A`` to ``B``; nothing runs until it is interpreted.
+
+    Law: ``>>`` is associative with unit ``identity``, by ``==``, because constructors keep plans in normal form.
+    Built with the functions of this module, never by calling ``Plan``.
+    """
+
+    __slots__ = ("__weakref__", "_hash", "_memo")
+    _hash: int
+    _memo: dict[str, Any]
+
+    def parts(self) -> Parts:
+        """The data of this node and its children, in order."""
+        raise TypeError(f"{type(self).__name__} is no plan: build plans with task, pure, sequence, parallel and so on")
+
+    @classmethod
+    def from_parts(cls, data: tuple[Any, ...], children: tuple[Plan[Any, Any], ...]) -> Plan[Any, Any]:
+        """The node with these parts. Law: ``type(p).from_parts(*p.parts()) == p``."""
+        return cls(*data, *children)
+
+    def memo(self, key: str, make: Callable[[Any], Any]) -> Any:
+        """``make(self)``, computed once for this value; compiled forms live here, outside ``==``."""
+        try:
+            return self._memo[key]
+        except AttributeError:
+            _set(self, "_memo", {})
+        except KeyError:
+            pass
+        made = self._memo[key] = make(self)
+        return made
+
+    @property
+    def name(self) -> str:
+        """The words used for this node in faults, traces and drawings."""
+        return type(self).__name__.lower()
+
+    # Building ------------------------------------------------------------------------------------------------------
+
+    @overload
+    def __rshift__(self, other: _Identity) -> Plan[A_contra, B_co]: ...
+    @overload
+    def __rshift__(self, other: Plan[B_co, C]) -> Plan[A_contra, C]: ...
+    def __rshift__(self, other: Any) -> Any:
+        """This plan, then ``other`` on its result."""
+        if not isinstance(other, Plan):
+            return NotImplemented
+        if other is identity:
+            return self
+        return other if self is identity else Sequence((self, other))
+
+    def __and__(self: Plan[S, S], other: Plan[S, S]) -> Plan[S, S]:
+        """Both state plans side by side on the same input, their changes merged.
+
+        Errors: ``FootprintConflict`` at once when both *declare* a write to one place that declares no merge; tasks on
+        the whole value are checked when run.
+        """
+        if not isinstance(other, Plan):
+            return NotImplemented
+        from lambdacat.build import parallel
+
+        return parallel(self, other)
+
+    def __or__(self, other: Plan[A_contra, C]) -> Plan[A_contra, B_co | C]:
+        """This plan, or ``other`` on the same input when this one faults. Law: associative; unit ``fail``."""
+        return Recover(None, self, other) if isinstance(other, Plan) else NotImplemented
+
+    def map(self, f: Callable[[B_co], C]) -> Plan[A_contra, C]:
+        """``self >> pure(f)``; written as a method, every checker infers the parameter of a lambda."""
+        from lambdacat.build import pure
+
+        return self >> pure(f)
+
+    def retry(
+        self, schedule: int | Schedule, *, on: Callable[[Fault], bool] | Kind | tuple[Kind, ...] | None = None
+    ) -> Plan[A_contra, B_co]:
+        """The plan tried again after a fault that ``on`` accepts; a plain ``n`` is n retries with no delay.
+
+        ``on`` is a test, or classes of faults or of users' exceptions; by default ``ActionFailed`` and ``TimedOut``.
+        Law: ``p.retry(0) == p``. Cancellation and defects of the program itself are never retried.
+        """
+        if type(schedule) is int and schedule >= 0:
+            chosen: Schedule = Fixed(0.0).times(schedule)
+        elif isinstance(schedule, Schedule):
+            chosen = schedule
+        else:
+            raise PlanError(f"retry wants a number of retries or a schedule, not {schedule!r}")
+        _check_kinds(on)
+        if chosen.delay(1) is None:
+            return self
+        return Within(Retry(chosen) if on is None else Retry(chosen, on), self)
+
+    def timeout(self, seconds: float) -> Plan[A_contra, B_co]:
+        """The plan, cut off after ``seconds`` with ``TimedOut``. Law: nested timeouts are the smaller one."""
+        wanted = seconds_of(seconds)
+        if type(self) is Within and type(self.bound) is Timeout:
+            return self if self.bound.seconds <= wanted else Within(Timeout(wanted), self.plan)
+        return Within(Timeout(wanted), self)
+
+    def named(self, name: str) -> Plan[A_contra, B_co]:
+        """The same plan under another name. Law: names never change a result."""
+        _check_name(name)
+        return Named(name, self.plan if type(self) is Named else self)
+
+    def focus(self: Plan[A, A], optic: Traversal[S, A], *, limit: int | None = None) -> Plan[S, S]:
+        """``focus(optic, self)``: this plan inside a part of a larger state."""
+        from lambdacat.build import focus
+
+        return focus(optic, self, limit=limit)
+
+    @overload
+    def between(self: Plan[A, B], reads: _One[S, A], writes: _Into[S, B]) -> Plan[S, S]: ...
+    @overload
+    def between(
+        self: Plan[A, B], reads: _Many[S, A], writes: _Into[S, tuple[B, ...]], *, limit: int | None = None
+    ) -> Plan[S, S]: ...
+    def between(self: Plan[A, B], reads: Any, writes: Any, *, limit: int | None = None) -> Plan[Any, Any]:
+        """This plan on one field, its result put into another: two lenses.
+
+        Over a traversal it runs on every part concurrently, up to ``limit`` at once, results in the order of the parts.
+        """
+        from lambdacat.build import put_between
+
+        return put_between(self, reads, writes, limit)
+
+    def loop_while(
+        self: Plan[S, S],
+        condition: Callable[[S], bool],
+        *,
+        at_most: int | None = None,
+        then: _Identity | Plan[S, S] | None = None,
+    ) -> Plan[S, S]:
+        """``loop_while(condition, self)``: run while ``condition`` holds, tested before each turn."""
+        from lambdacat.build import loop_while
+
+        return loop_while(condition, self, at_most=at_most, then=then)
+
+    def recover(self, handler: Callable[[Fault], Plan[A_contra, C]]) -> Plan[A_contra, B_co | C]:
+        """``recover(self, handler)``: the handler looks at the fault and says what to do instead."""
+        from lambdacat.build import recover
+
+        return recover(self, handler)
+
+    def attempt(self) -> Plan[A_contra, Outcome[B_co]]:
+        """The plan with its outcome as the result: it never faults. Cancellation passes through as itself."""
+        return Attempt(self)
+
+    # Being a value -------------------------------------------------------------------------------------------------
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Plan):
+            return NotImplemented
+        from lambdacat.structure import equal
+
+        return equal(self, other)
+
+    def __hash__(self) -> int:
+        try:
+            return self._hash
+        except AttributeError:
+            from lambdacat.structure import hashed
+
+            return hashed(self)
+
+    def __repr__(self) -> str:
+        from lambdacat.structure import expression
+
+        return expression(self)
+
+    def __copy__(self) -> Plan[A_contra, B_co]:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Plan[A_contra, B_co]:
+        return self
+
+    def __reduce__(self) -> Any:
+        from lambdacat.structure import regrown, rows
+
+        return regrown, (rows(self),)
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        from lambdacat.render import render
+
+        return {"text/plain": render(self), "text/vnd.mermaid": render(self, "mermaid")}
+
+
+def _check_name(name: object) -> None:
+    if not isinstance(name, str) or not name.strip():
+        raise PlanError(f"a name is text that is not blank, not {name!r}")
+
+
+def _check_kinds(on: object) -> None:
+    for kind in on if isinstance(on, tuple) else (on,):
+        if isinstance(kind, type) and issubclass(kind, BaseException) and not issubclass(kind, Exception):
+            raise PlanError(f"{kind.__name__} is never retried: it stops the program")
+    if on is not None and not callable(on) and not isinstance(on, tuple):
+        raise PlanError(f"on= wants a test, a class or a tuple of classes, not {on!r}")
+
+
+# --- leaves ----------------------------------------------------------------------------------------------------------
+
+
+@final
+@_node
+class Call:
+    """How one action is called, found out once: what interpreters read of a task."""
+
+    fn: Callable[..., Any]
+    """From the whole value to the whole value: reads, action and write fused into one."""
+    mode: str
+    """``inline``, ``await``, ``thread`` or ``abandon``: where a call runs under ``arun``."""
+    wants_context: bool = False
+    probe: bool = False
+    """Whether a call of a plain function may give an awaitable that is the real result."""
+
+
+@final
+@_node
+class Task(Plan[A_contra, B_co], Generic[A_contra, B_co, F_co]):
+    """One action as a plan: what ``task`` returns."""
+
+    _action: F_co
+    _name: str
+    reads: tuple[Any, ...] | None
+    """The lenses it reads; None is the whole value."""
+    writes: tuple[Any, ...] | None
+    seconds: float | None
+    """Units: seconds until the task times out by itself."""
+    resources: tuple[Resource, ...]
+    idempotent: bool | None
+    estimate: Estimate | None
+    blocking: str | None
+    call: Call
+
+    @property
+    def action(self) -> F_co:
+        """The original callable with its own signature, for direct calls in unit tests."""
+        return self._action
+
+    @property
+    def name(self) -> str:
+        """The task's own name."""
+        return self._name
+
+    def named(self, name: str) -> Plan[A_contra, B_co]:
+        """The same task under another name."""
+        _check_name(name)
+        data = self.parts()[0]
+        return Task(data[0], name, *data[2:], self.call)
+
+    def parts(self) -> Parts:
+        return (
+            self._action,
+            self._name,
+            self.reads,
+            self.writes,
+            self.seconds,
+            self.resources,
+            self.idempotent,
+            self.estimate,
+            self.blocking,
+        ), ()
+
+    @classmethod
+    def from_parts(cls, data: tuple[Any, ...], children: tuple[Plan[Any, Any], ...]) -> Plan[Any, Any]:
+        from lambdacat.leaf import compiled
+
+        return cls(*data, compiled(data[0], data[2], data[3], data[8]))
+
+
+@final
+@_node
+class Pure(Plan[A_contra, B_co]):
+    """A total, instant function as a plan."""
+
+    f: Callable[[Any], Any]
+    fn: Callable[[Any], Any]
+    """``f`` as a plain callable."""
+
+    @property
+    def name(self) -> str:
+        """The function's own name."""
+        return getattr(self.f, "__name__", None) or repr(self.f)
+
+    def parts(self) -> Parts:
+        return (self.f,), ()
+
+    @classmethod
+    def from_parts(cls, data: tuple[Any, ...], children: tuple[Plan[Any, Any], ...]) -> Plan[Any, Any]:
+        return cls(data[0], getattr(data[0], "getter", data[0]))
+
+
+@final
+@_node
+class _Identity(Plan[Any, Any]):
+    @overload
+    def __rshift__(self, other: _Identity) -> _Identity: ...
+    @overload
+    def __rshift__(self, other: Plan[A, B]) -> Plan[A, B]: ...
+    def __rshift__(self, other: Any) -> Any:
+        return other if isinstance(other, Plan) else NotImplemented
+
+    @property
+    def name(self) -> str:
+        return "identity"
+
+    def parts(self) -> Parts:
+        return (), ()
+
+    @classmethod
+    def from_parts(cls, data: tuple[Any, ...], children: tuple[Plan[Any, Any], ...]) -> Plan[Any, Any]:
+        return identity
+
+    def __reduce__(self) -> str:
+        return "identity"
+
+
+identity: Final = _Identity()
+"""Do nothing. Law: the unit of ``>>`` on both sides, by ``==``."""
+
+
+@final
+@_node
+class _Fail(Plan[object, Never]):
+    fault: Fault
+
+    def __or__(self, other: Plan[A, B]) -> Plan[A, B]:
+        return other if isinstance(other, Plan) else NotImplemented
+
+    @property
+    def name(self) -> str:
+        return "fail"
+
+    def parts(self) -> Parts:
+        return (self.fault,), ()
+
+
+@final
+@_node
+class Bind(Plan[A_contra, B_co]):
+    """The plan that a function computes from the value."""
+
+    f: Callable[[Any], Plan[Any, Any]]
+
+    @property
+    def name(self) -> str:
+        """The word and the function's own name."""
+        return f"bind {getattr(self.f, '__name__', None) or repr(self.f)}"
+
+    def parts(self) -> Parts:
+        return (self.f,), ()
+
+
+# --- composition -----------------------------------------------------------------------------------------------------
+
+
+@final
+@_node
+class Sequence(Plan[A_contra, B_co]):
+    """One plan after the other. Made of what it was given; ``steps`` is the flat row."""
+
+    given: tuple[Plan[Any, Any], ...]
+
+    @property
+    def steps(self) -> tuple[Plan[Any, Any], ...]:
+        """The flat row of steps: no sequence, no identity."""
+        steps: tuple[Plan[Any, Any], ...] = self.memo("steps", _flat_steps)
+        return steps
+
+    def parts(self) -> Parts:
+        return (), self.steps
+
+    @classmethod
+    def from_parts(cls, data: tuple[Any, ...], children: tuple[Plan[Any, Any], ...]) -> Plan[Any, Any]:
+        from lambdacat.build import sequence
+
+        return sequence(*children)
+
+
+def _spliced(node: Any, inner: Callable[[Plan[Any, Any]], tuple[Plan[Any, Any], ...] | None], key: str) -> Any:
+    """What ``node`` was given, with everything that ``inner`` opens spliced in; flattened ropes are reused."""
+    flat: list[Plan[Any, Any]] = []
+    rest = list(reversed(node.given))
+    while rest:
+        one = rest.pop()
+        opened = inner(one)
+        if opened is None:
+            flat.append(one)
+        else:
+            try:
+                flat.extend(one._memo[key])
+            except (AttributeError, KeyError):
+                rest.extend(reversed(opened))
+    return tuple(flat)
+
+
+def _flat_steps(node: Sequence[Any, Any]) -> tuple[Plan[Any, Any], ...]:
+    def inner(plan: Plan[Any, Any]) -> tuple[Plan[Any, Any], ...] | None:
+        if plan is identity:
+            return ()
+        return plan.given if type(plan) is Sequence else None
+
+    steps: tuple[Plan[Any, Any], ...] = _spliced(node, inner, "steps")
+    return steps
+
+
+@final
+@_node
+class Parallel(Plan[A_contra, B_co]):
+    """The same input to every branch, results joined."""
+
+    given: tuple[Plan[Any, Any], ...]
+    policy: Any = ALL
+    join: Callable[[Any, Any], Any] | None = None
+    """None is the default: ``merge``, and of a single result that result."""
+    limit: int | None = None
+    seconds: float | None = None
+    """Units: seconds until the policy judges."""
+
+    @property
+    def plain(self) -> bool:
+        """Whether it is an ``&``: every option left alone."""
+        return type(self.policy) is All and self.join is None and self.limit is None and self.seconds is None
+
+    @property
+    def branches(self) -> tuple[Plan[Any, Any], ...]:
+        """The flat row of branches: ``a & b & c`` is one node with three."""
+        branches: tuple[Plan[Any, Any], ...] = self.memo("branches", _flat_branches)
+        return branches
+
+    @property
+    def name(self) -> str:
+        """The word for its policy."""
+        policy = self.policy
+        if type(policy) is All:
+            return "parallel" if self.join is None or self.join.__name__ != "collect" else "gather"
+        count = getattr(policy, "n", None) or getattr(policy, "k", None)
+        if count is None:
+            return "settled"
+        if hasattr(policy, "n"):
+            return f"best {count}"
+        return "first completed" if count == 1 else f"quorum of {count}"
+
+    def parts(self) -> Parts:
+        return (self.policy, self.join, self.limit, self.seconds), self.branches
+
+    @classmethod
+    def from_parts(cls, data: tuple[Any, ...], children: tuple[Plan[Any, Any], ...]) -> Plan[Any, Any]:
+        from lambdacat.build import parallel_of
+
+        return parallel_of(children, *data)
+
+
+def _flat_branches(node: Parallel[Any, Any]) -> tuple[Plan[Any, Any], ...]:
+    if not node.plain:
+        return node.given
+    branches: tuple[Plan[Any, Any], ...] = _spliced(
+        node, lambda plan: plan.given if type(plan) is Parallel and plan.plain else None, "branches"
+    )
+    return branches
+
+
+@final
+@_node
+class Choose(Plan[A_contra, B_co]):
+    """One of several plans, picked by a selector; ``plans`` has the default last when there is one."""
+
+    selector: Callable[[Any], Any]
+    keys: tuple[Any, ...]
+    has_default: bool
+    binary: bool
+    """Whether the selector is a condition, as ``when`` has it."""
+    plans: tuple[Plan[Any, Any], ...]
+
+    @property
+    def known(self) -> Mapping[Any, Plan[Any, Any]]:
+        """The branches by key."""
+        known: Mapping[Any, Plan[Any, Any]] = self.memo(
+            "known", lambda node: dict(zip(node.keys, node.plans, strict=False))
+        )
+        return known
+
+    @property
+    def name(self) -> str:
+        """The word it was built with."""
+        return "when" if self.binary else "choose"
+
+    def parts(self) -> Parts:
+        return (self.selector, self.keys, self.has_default, self.binary), self.plans
+
+    @classmethod
+    def from_parts(cls, data: tuple[Any, ...], children: tuple[Plan[Any, Any], ...]) -> Plan[Any, Any]:
+        return cls(*data, children)
+
+
+@final
+@_node
+class Focus(Plan[A_contra, B_co]):
+    """A plan inside the part or parts that ``reads`` reaches, its results put back there or into ``writes``."""
+
+    reads: Any
+    writes: Any
+    limit: int | None
+    plan: Plan[Any, Any]
+
+    @property
+    def name(self) -> str:
+        """The word and the optics."""
+        return f"focus {self.reads!r}" if self.writes is None else f"between {self.reads!r} and {self.writes!r}"
+
+    def parts(self) -> Parts:
+        return (self.reads, self.writes, self.limit), (self.plan,)
+
+    @classmethod
+    def from_parts(cls, data: tuple[Any, ...], children: tuple[Plan[Any, Any], ...]) -> Plan[Any, Any]:
+        from lambdacat.build import focused
+
+        return focused(*data, *children)
+
+
+@final
+@_node
+class LoopWhile(Plan[A_contra, B_co]):
+    """A plan repeated while a condition holds, the condition first."""
+
+    condition: Callable[[Any], Any]
+    at_most: int | None
+    plan: Plan[Any, Any]
+    then: Plan[Any, Any] | None
+
+    @property
+    def name(self) -> str:
+        """The word and the bound."""
+        return "loop_while" if self.at_most is None else f"loop_while, at most {self.at_most}"
+
+    def parts(self) -> Parts:
+        return (self.condition, self.at_most), (self.plan,) if self.then is None else (self.plan, self.then)
+
+    @classmethod
+    def from_parts(cls, data: tuple[Any, ...], children: tuple[Plan[Any, Any], ...]) -> Plan[Any, Any]:
+        return cls(*data, children[0], children[1] if len(children) > 1 else None)
+
+
+@final
+@_node
+class Recover(Plan[A_contra, B_co]):
+    """A plan, and what to do instead when it faults: ``other``, or the plan that ``handler`` gives for the fault."""
+
+    handler: Callable[[Fault], Plan[Any, Any]] | None
+    plan: Plan[Any, Any]
+    other: Plan[Any, Any] | None = None
+
+    @property
+    def name(self) -> str:
+        """``or``, or the handler's own name."""
+        if self.handler is None:
+            return "or"
+        return f"recover {getattr(self.handler, '__name__', None) or repr(self.handler)}"
+
+    def parts(self) -> Parts:
+        return (self.handler,), (self.plan,) if self.other is None else (self.plan, self.other)
+
+
+@final
+@_node
+class Attempt(Plan[A_contra, B_co]):
+    """A plan with its outcome as the result."""
+
+    plan: Plan[Any, Any]
+
+    def parts(self) -> Parts:
+        return (), (self.plan,)
+
+
+@final
+@_node
+class Within(Plan[A_contra, B_co]):
+    """The same plan under a bound."""
+
+    bound: Any
+    plan: Plan[Any, Any]
+
+    @property
+    def name(self) -> str:
+        """The bound's own words."""
+        return str(self.bound)
+
+    def parts(self) -> Parts:
+        return (self.bound,), (self.plan,)
+
+
+# --- words for other nodes -------------------------------------------------------------------------------------------
+
+
+class Composite(Plan[A_contra, B_co]):
+    """A node of your own: it means what ``expand`` gives, and keeps its name in faults, traces and drawings.
+
+    Two are equal when their names and expansions are. Law: running it is running its expansion.
+    """
+
+    def expand(self) -> Plan[A_contra, B_co]:
+        """What the node stands for, in nodes that there are. Called once for each value."""
+        raise TypeError(f"{type(self).__name__} is a node without a meaning: define expand")
+
+    @property
+    def expansion(self) -> Plan[A_contra, B_co]:
+        """``expand()``, computed once."""
+
+        def made(node: Any) -> Plan[Any, Any]:
+            plan = node.expand()
+            if not isinstance(plan, Plan):
+                raise PlanError(f"{type(node).__name__}.expand gave {plan!r}, which is no plan")
+            return plan
+
+        plan: Plan[A_contra, B_co] = self.memo("expansion", made)
+        return plan
+
+    def parts(self) -> Parts:
+        return (self.name,), (self.expansion,)
+
+    @classmethod
+    def from_parts(cls, data: tuple[Any, ...], children: tuple[Plan[Any, Any], ...]) -> Plan[Any, Any]:
+        return Named(data[0], children[0])
+
+
+@final
+@_node
+class Named(Composite[A_contra, B_co]):
+    """A plan under a name of its own."""
+
+    _name: str
+    plan: Plan[Any, Any] = field()
+
+    @property
+    def name(self) -> str:
+        """The name."""
+        return self._name
+
+    def expand(self) -> Plan[A_contra, B_co]:
+        return self.plan

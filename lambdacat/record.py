@@ -1,0 +1,133 @@
+"""What a class of records is made of: its field names, how to read all of them, how to build it again.
+
+One place knows attrs, dataclasses, named tuples and pydantic models; optics and merging only see a ``Record``.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from operator import attrgetter
+from typing import Any, NamedTuple
+
+_set = object.__setattr__
+
+
+class Record(NamedTuple):
+    """The fields of one class, in order, and how its values are taken apart and built."""
+
+    names: tuple[str, ...]
+    read: Callable[[Any], tuple[Any, ...]]
+    build: Callable[[Any, Sequence[Any]], Any]
+    """A copy of a value with these field values; ``names`` order."""
+    positional: bool
+    """Whether ``cls(*values)`` is that copy, so that fused steps may call the class themselves."""
+
+
+def _reader(names: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:
+    if not names:
+        return lambda whole: ()
+    if len(names) == 1:
+        one = attrgetter(names[0])
+        return lambda whole: (one(whole),)
+    return attrgetter(*names)
+
+
+def _by_position(whole: Any, values: Sequence[Any]) -> Any:
+    return type(whole)(*values)
+
+
+def _by_keyword(aliases: tuple[str, ...]) -> Callable[[Any, Sequence[Any]], Any]:
+    return lambda whole, values: type(whole)(**dict(zip(aliases, values, strict=True)))
+
+
+def _by_copy(names: tuple[str, ...]) -> Callable[[Any, Sequence[Any]], Any]:
+    """For classes that do not take all their fields: a shallow copy, fields set past any freezing."""
+    from copy import copy
+
+    def build(whole: Any, values: Sequence[Any]) -> Any:
+        made = copy(whole)
+        for name, value in zip(names, values, strict=True):
+            _set(made, name, value)
+        return made
+
+    return build
+
+
+def _pydantic(names: tuple[str, ...]) -> Record:
+    return Record(
+        names,
+        _reader(names),
+        lambda whole, values: whole.model_copy(update=dict(zip(names, values, strict=True))),
+        positional=False,
+    )
+
+
+def _declared(cls: type) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
+    """The field names of an attrs class or dataclass, and the names that its constructor has for them."""
+    if attributes := getattr(cls, "__attrs_attrs__", None):
+        return tuple(a.name for a in attributes), tuple(a.alias if a.init else "" for a in attributes)
+    if hasattr(cls, "__attrs_attrs__"):
+        return (), ()
+    if fields := getattr(cls, "__dataclass_fields__", None):
+        kept = [f for f in fields.values() if f._field_type.name == "_FIELD"]
+        return tuple(f.name for f in kept), tuple(f.name if f.init else "" for f in kept)
+    return None
+
+
+@cache
+def record_of(cls: type) -> Record | None:
+    """How values of ``cls`` are taken apart, or None when it is no class of records."""
+    if issubclass(cls, tuple):
+        names = getattr(cls, "_fields", None)
+        if names is None:
+            return None
+        # A named tuple reads itself: it already is the tuple of its values.
+        return Record(tuple(names), tuple, lambda whole, values: whole._make(values), positional=False)
+    if isinstance(fields := getattr(cls, "model_fields", None), Mapping):
+        return _pydantic(tuple(fields))
+    declared = _declared(cls)
+    if declared is None:
+        return None
+    names, aliases = declared
+    taken = _parameters(cls)
+    if taken is not None and "" not in aliases:
+        if tuple(name for name, keyword in taken if not keyword) == aliases == tuple(name for name, _ in taken):
+            return Record(names, _reader(names), _by_position, positional=True)
+        if {name for name, _ in taken} == set(aliases):
+            return Record(names, _reader(names), _by_keyword(aliases), positional=False)
+    return Record(names, _reader(names), _by_copy(names), positional=False)
+
+
+def _parameters(cls: type) -> list[tuple[str, bool]] | None:
+    """The constructor's parameters with whether each is keyword-only; None where it takes any."""
+    from inspect import Parameter, signature
+
+    try:
+        found = signature(cls).parameters.values()
+    except (TypeError, ValueError):
+        return None
+    if any(p.kind in (Parameter.VAR_KEYWORD, Parameter.VAR_POSITIONAL) for p in found):
+        return None
+    return [(p.name, p.kind is Parameter.KEYWORD_ONLY) for p in found]
+
+
+def field_type(cls: type, name: str) -> Any:
+    """The type declared for a field, or None when it cannot be resolved.
+
+    One annotation at a time: a field that only type checkers understand must not hide its neighbours.
+    """
+    from types import SimpleNamespace
+    from typing import get_type_hints
+
+    for owner in cls.__mro__:
+        declared = vars(owner).get("__annotations__", {})
+        if name in declared:
+            module = vars(sys.modules.get(owner.__module__, SimpleNamespace()))
+            one: Any = SimpleNamespace(__annotations__={name: declared[name]})
+            try:
+                return get_type_hints(one, module, dict(vars(owner)), include_extras=True)[name]
+            except Exception:  # noqa: BLE001  an annotation may be any expression; unknown is a fine answer
+                return None
+    return None

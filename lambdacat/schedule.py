@@ -1,0 +1,148 @@
+"""Retry schedules as values: delays between attempts, without a clock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import accumulate, chain, islice, repeat, takewhile
+from math import inf
+from random import Random
+from typing import final
+
+from attrs import Attribute, field, frozen
+
+
+class Schedule:
+    """Delays between attempts, as a value without a clock. Law: ``delays(n)`` is a prefix of ``delays(n + 1)``."""
+
+    __slots__ = ()
+
+    def _all(self, source: Random | None) -> Iterator[float]:
+        """Every delay, possibly without end; ``source`` feeds jitter, None leaves it out."""
+        raise TypeError(f"{type(self).__name__} gives no delays: a schedule of your own defines _all")
+
+    def delays(self, n: int) -> Iterator[float]:
+        """The first ``n`` delays, before jitter. Units: seconds."""
+        return islice(self._all(None), n)
+
+    def delay(self, attempt: int, source: Random | None = None) -> float | None:
+        """The delay after a failed ``attempt`` (1 for the first try), or None when the schedule is at its end."""
+        return next(islice(self._all(source), attempt - 1, attempt), None)
+
+    def times(self, n: int) -> Schedule:
+        """The same delays, at most ``n`` of them."""
+        return _Times(self, n)
+
+    def jittered(self, fraction: float) -> Schedule:
+        """Each delay varied by up to this fraction, from the run's own random source."""
+        return _Jittered(self, fraction)
+
+    def then(self, second: Schedule) -> Schedule:
+        """These delays to their end, then those of ``second``. Law: associative."""
+        if not isinstance(second, Schedule):
+            raise TypeError(f"then wants a schedule, not {second!r}")
+        return _Then(self, second)
+
+    def up_to(self, seconds_total: float) -> Schedule:
+        """The same delays as long as their sum stays within ``seconds_total``."""
+        return _UpTo(self, seconds_total)
+
+
+def _not_negative(_: object, attribute: Attribute[float], value: float) -> None:
+    if not 0 <= value < inf:
+        raise ValueError(f"{attribute.name} must be a finite number that is not negative, not {value!r}")
+
+
+def _positive(_: object, attribute: Attribute[float], value: float) -> None:
+    if not 0 < value < inf:
+        raise ValueError(f"{attribute.name} must be finite and above 0, not {value!r}")
+
+
+def _at_least_one(_: object, attribute: Attribute[float], value: float) -> None:
+    if not value >= 1:
+        raise ValueError(f"{attribute.name} must be at least 1, not {value!r}")
+
+
+def _fraction(_: object, attribute: Attribute[float], value: float) -> None:
+    if not 0 <= value <= 1:
+        raise ValueError(f"{attribute.name} must be between 0 and 1, not {value!r}")
+
+
+@final
+@frozen
+class Fixed(Schedule):
+    """The same delay every time. Units: seconds.
+
+    >>> list(Fixed(2.0).delays(3))
+    [2.0, 2.0, 2.0]
+    """
+
+    seconds: float = field(validator=_not_negative)
+
+    def _all(self, source: Random | None) -> Iterator[float]:
+        return repeat(self.seconds)
+
+
+@final
+@frozen(kw_only=True)
+class Exponential(Schedule):
+    """Delays that grow by ``factor`` up to ``cap``. Units: seconds; ``factor`` is a ratio of at least 1.
+
+    Errors: ``ValueError`` when ``first <= 0`` or ``factor < 1``.
+
+    >>> list(Exponential(first=0.5, cap=3.0).delays(4))
+    [0.5, 1.0, 2.0, 3.0]
+    """
+
+    first: float = field(validator=_positive)
+    factor: float = field(default=2.0, validator=_at_least_one)
+    cap: float = inf
+
+    def _all(self, source: Random | None) -> Iterator[float]:
+        delay = min(self.first, self.cap)
+        while True:
+            yield delay
+            delay = min(delay * self.factor, self.cap)
+
+
+@final
+@frozen
+class _Times(Schedule):
+    inner: Schedule
+    n: int = field(validator=_not_negative)
+
+    def _all(self, source: Random | None) -> Iterator[float]:
+        return islice(self.inner._all(source), self.n)
+
+
+@final
+@frozen
+class _Jittered(Schedule):
+    inner: Schedule
+    fraction: float = field(validator=_fraction)
+
+    def _all(self, source: Random | None) -> Iterator[float]:
+        if source is None:
+            return self.inner._all(None)
+        return (d * (1 + self.fraction * (2 * source.random() - 1)) for d in self.inner._all(source))
+
+
+@final
+@frozen
+class _Then(Schedule):
+    first: Schedule
+    second: Schedule
+
+    def _all(self, source: Random | None) -> Iterator[float]:
+        return chain(self.first._all(source), self.second._all(source))
+
+
+@final
+@frozen
+class _UpTo(Schedule):
+    inner: Schedule
+    seconds_total: float = field(validator=_not_negative)
+
+    def _all(self, source: Random | None) -> Iterator[float]:
+        # Summed beside the delays, so that a schedule without end still ends here.
+        pairs = accumulate(self.inner._all(source), lambda pair, d: (d, pair[1] + d), initial=(0.0, 0.0))
+        return (d for d, _ in islice(takewhile(lambda pair: pair[1] <= self.seconds_total, pairs), 1, None))

@@ -1,0 +1,175 @@
+"""The steps that optics are made of: how one part, or each of several, is taken out of a whole and put back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import reduce
+from typing import Any, Final, Generic, TypeVar, final
+
+from lambdacat.place import Attr, Item
+from lambdacat.record import Record, record_of
+
+K = TypeVar("K")
+
+
+def _spliced(cls: type, record: Record, name: str) -> Callable[[Any, Any], Any]:
+    """A function that copies a ``cls`` with another value for one field."""
+    at_, read, build = record.names.index(name), record.read, record.build
+    if record.positional:
+        return lambda whole, part: cls(*(row := read(whole))[:at_], part, *row[at_ + 1 :])
+
+    def put(whole: Any, part: Any) -> Any:
+        row = list(read(whole))
+        row[at_] = part
+        return build(whole, row)
+
+    return put
+
+
+_setters: dict[tuple[type, str], Callable[[Any, Any], Any]] = {}
+
+
+def put_field(whole: Any, name: str, part: Any) -> Any:
+    """A copy of ``whole`` with another value for a field. Errors: ``AttributeError`` when it has no such field."""
+    cls = type(whole)
+    setter = _setters.get((cls, name))
+    if setter is None:
+        record = record_of(cls)
+        if record is None or name not in record.names:
+            if not hasattr(whole, name):
+                raise AttributeError(f"{cls.__name__} has no field {name!r}")
+            setter = _copied(name)
+        else:
+            setter = _spliced(cls, record, name)
+        _setters[cls, name] = setter
+    return setter(whole, part)
+
+
+def _copied(name: str) -> Callable[[Any, Any], Any]:
+    from copy import copy
+
+    def put(whole: Any, part: Any) -> Any:
+        made = copy(whole)
+        setattr(made, name, part)
+        return made
+
+    return put
+
+
+def put_item(whole: Any, key: Any, part: Any) -> Any:
+    """A copy of a sequence or mapping with another item. Errors: ``IndexError`` past the end of a sequence."""
+    if isinstance(whole, tuple):
+        whole[key]  # out of range is an error, as it is for a list
+        place = key + len(whole) if key < 0 else key
+        row = (*whole[:place], part, *whole[place + 1 :])
+        return type(whole)._make(row) if hasattr(whole, "_make") else row
+    if type(whole) is dict:
+        return {**whole, key: part}
+    if hasattr(whole, "insert") and not hasattr(whole, "append"):  # rpds.HashTrieMap
+        return whole.insert(key, part)
+    if hasattr(whole, "set") and not hasattr(whole, "__setitem__"):  # other persistent maps
+        return whole.set(key, part)
+    from copy import copy
+
+    made = copy(whole)
+    made[key] = part
+    return made
+
+
+def _refilled(whole: Any, parts: Iterable[Any]) -> Any:
+    """A collection of the same kind with other items, in order."""
+    if isinstance(whole, Mapping):
+        row = list(zip(whole, parts, strict=True))
+        if isinstance(whole, dict):
+            made = whole.copy()
+            made.update(row)
+            return made
+        return reduce(lambda made, pair: put_item(made, *pair), row, whole)
+    if hasattr(whole, "_make"):
+        return type(whole)._make(parts)
+    return tuple(parts) if type(whole) is tuple else type(whole)(parts)
+
+
+@final
+class _Each:
+    """The step to every item of a sequence, or every value of a mapping."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "each"
+
+    def __str__(self) -> str:
+        return "[*]"
+
+    def __reduce__(self) -> str:
+        return "each"
+
+    def parts(self, whole: Any) -> tuple[Any, ...]:
+        """Every item."""
+        return tuple(whole.values() if isinstance(whole, Mapping) else whole)
+
+    def put(self, whole: Any, parts: Sequence[Any]) -> Any:
+        """The whole with other items."""
+        return _refilled(whole, parts)
+
+
+each: Final[_Each] = _Each()
+"""Every item of a sequence, or every value of a mapping: ``ITEMS >> each``; alone, ``focus(each, p)`` maps a tuple."""
+
+
+@final
+class _At(Generic[K]):
+    """The step to the item at one key, if it is there."""
+
+    __slots__ = ("key",)
+
+    def __init__(self, key: K) -> None:
+        self.key = key
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _At) and type(self.key) is type(other.key) and bool(self.key == other.key)
+
+    def __hash__(self) -> int:
+        return hash((_At, self.key))
+
+    def __repr__(self) -> str:
+        return f"at({self.key!r})"
+
+    def __str__(self) -> str:
+        return f"[{self.key!r}?]"
+
+    def parts(self, whole: Any) -> tuple[Any, ...]:
+        """The item, or nothing."""
+        try:
+            return (whole[self.key],)
+        except (KeyError, IndexError):
+            return ()
+
+    def put(self, whole: Any, parts: Sequence[Any]) -> Any:
+        """The whole with another item there, or as it was."""
+        return put_item(whole, self.key, parts[0]) if parts else whole
+
+
+def at(key: K) -> _At[K]:
+    """The item at a key or index if it is there: ``USERS >> at("ada")``; a missing one is skipped, never a fault."""
+    return _At(key)
+
+
+def take_step(step: Any, whole: Any) -> tuple[Any, ...]:
+    """The parts that one step reaches."""
+    if type(step) is Attr:
+        return (getattr(whole, step.name),)
+    if type(step) is Item:
+        return (whole[step.key],)
+    parts: tuple[Any, ...] = step.parts(whole)
+    return parts
+
+
+def put_step(step: Any, whole: Any, parts: Sequence[Any]) -> Any:
+    """The whole with other parts at one step."""
+    if type(step) is Attr:
+        return put_field(whole, step.name, parts[0])
+    if type(step) is Item:
+        return put_item(whole, step.key, parts[0])
+    return step.put(whole, parts)

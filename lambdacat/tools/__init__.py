@@ -1,0 +1,1 @@
+"""Tools for agents: plain functions and frozen values, free of the kernel."""

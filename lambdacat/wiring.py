@@ -1,0 +1,112 @@
+"""Lenses fused with an action: what an action reads, does and writes as one function on the whole state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from lambdacat.place import Attr
+from lambdacat.record import Record, record_of
+
+
+class Awaitables(dict[type, bool]):
+    """Whether values of a class can be awaited, looked up once for each class."""
+
+    def __missing__(self, kind: type) -> bool:
+        found = self[kind] = hasattr(kind, "__await__")
+        return found
+
+
+AWAITABLE = Awaitables()
+
+
+def wired(
+    action: Callable[..., Any], reads: tuple[Any, ...], writes: tuple[Any, ...], is_async: bool, wants: bool, probe: bool
+) -> Callable[..., Any]:
+    """From the whole state to the whole state: read, act, write. Sync or async as the action is."""
+    take, put = _taking(reads), _putting(writes)
+    if is_async:
+        if wants:
+
+            async def act_with(whole: Any, context: Any) -> Any:
+                return put(whole, await action(*take(whole), context))
+
+            return act_with
+
+        async def act(whole: Any) -> Any:
+            return put(whole, await action(*take(whole)))
+
+        return act
+    if probe:
+
+        async def later(whole: Any, result: Any) -> Any:
+            return put(whole, await result)
+
+        def probed(whole: Any, *context: Any) -> Any:
+            result = action(*take(whole), *context)
+            return later(whole, result) if AWAITABLE[type(result)] else put(whole, result)
+
+        return probed
+    if wants:
+        return lambda whole, context: put(whole, action(*take(whole), context))
+    return _spliced(action, reads, writes) or (lambda whole: put(whole, action(*take(whole))))
+
+
+def _taking(reads: tuple[Any, ...]) -> Callable[[Any], tuple[Any, ...]]:
+    getters = tuple(one.getter for one in reads)
+    match getters:
+        case ():
+            return lambda whole: ()
+        case (first,):
+            return lambda whole: (first(whole),)
+        case (first, second):
+            return lambda whole: (first(whole), second(whole))
+    return lambda whole: tuple([get(whole) for get in getters])
+
+
+def _putting(writes: tuple[Any, ...]) -> Callable[[Any, Any], Any]:
+    match writes:
+        case ():
+            return lambda whole, result: whole
+        case (only,):
+            put: Callable[[Any, Any], Any] = only.set
+            return put
+
+    def put_each(whole: Any, result: Any) -> Any:
+        if type(result) is not tuple or len(result) != len(writes):
+            count = f"a tuple of {len(result)}" if type(result) is tuple else type(result).__name__
+            raise TypeError(f"the action must return a tuple of {len(writes)} for its lenses, and returned {count}")
+        for one, part in zip(writes, result, strict=True):
+            whole = one.set(whole, part)
+        return whole
+
+    return put_each
+
+
+def _field(optic: Any, record: Record) -> int | None:
+    steps = optic.steps
+    if len(steps) == 1 and type(steps[0]) is Attr and steps[0].name in record.names:
+        return record.names.index(steps[0].name)
+    return None
+
+
+def _spliced(action: Any, reads: tuple[Any, ...], writes: tuple[Any, ...]) -> Callable[[Any], Any] | None:
+    """The common case, one field to one field of a record built by position: read all, splice, build."""
+    if len(reads) != 1 or len(writes) != 1 or not isinstance(cls := writes[0].root, type):
+        return None
+    record = record_of(cls)
+    if record is None or not record.positional:
+        return None
+    source, target = _field(reads[0], record), _field(writes[0], record)
+    if source is None or target is None:
+        return None
+    read, after = record.read, target + 1
+    get, put = reads[0].getter, writes[0].set
+
+    def act(whole: Any) -> Any:
+        if type(whole) is cls:
+            row = read(whole)
+            return cls(*row[:target], action(row[source]), *row[after:])
+        return put(whole, action(get(whole)))
+
+    return act
