@@ -16,7 +16,7 @@ from lambdacat.interpret.trail import Trail, frames
 class Environment:
     """One run, as everything that runs in it sees it."""
 
-    __slots__ = ("_id", "abandoned", "clock", "context", "limits", "permits", "recorder", "threads")
+    __slots__ = ("_id", "_limiter", "abandoned", "backend", "clock", "context", "eager", "limits", "permits", "recorder")
 
     def __init__(self, context: Context, clock: Callable[[], float], limits: Limits, recorder: Any = None) -> None:
         self.context = context
@@ -25,8 +25,11 @@ class Environment:
         self.recorder = recorder
         self.abandoned = 0
         """Threads that were left behind at a timeout."""
-        self.threads: Any = None
+        self.backend: Any = None
         self.permits: Any = None
+        self.eager = 0
+        """Branches that are being started on one Python stack."""
+        self._limiter: Any = None
         self._id = ""
 
     @property
@@ -34,6 +37,14 @@ class Environment:
         """What tells this run from every other."""
         self._id = self._id or uuid4().hex
         return self._id
+
+    def limiter(self) -> Any:
+        """The places for worker threads. A run has its own, so that a run inside a run cannot wait for itself."""
+        if self._limiter is None:
+            from anyio import CapacityLimiter
+
+            self._limiter = CapacityLimiter(self.limits.threads)
+        return self._limiter
 
     def delay(self, request: Sleep, stack: Any) -> float:
         """Seconds until the next attempt, jittered from the run's seed, the place and the attempt alone."""

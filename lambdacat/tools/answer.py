@@ -110,6 +110,9 @@ def _tokens(text: str) -> Iterator[tuple[str, bool]]:
                 yield operator, True
             case "name" | "number", word:
                 yield word.rstrip("."), False
+            case _:
+                # Punctuation.
+                continue
 
 
 def _is_term(at: int, tokens: Sequence[tuple[str, bool]]) -> bool:
@@ -138,7 +141,8 @@ def parse_question(text: str) -> Query:
     kept = [token for at, (token, _) in enumerate(tokens) if _is_term(at, tokens)]
     if not kept:
         # "what is with" is a question about a keyword, as it is about nothing else.
-        kept = [token for token, _ in tokens if token in KEYWORDS]
+        last = len(tokens) - 1
+        kept = [token for at, (token, _) in enumerate(tokens) if token in KEYWORDS and (token != "is" or at == last)]
     words = list(dict.fromkeys(kept))[:_MOST]
     return Query(" ".join(text.split()), tuple(_named(words)))
 

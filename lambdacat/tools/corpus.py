@@ -203,8 +203,9 @@ def _insert(database: sqlite3.Connection, source: Source, passages: Iterable[Pas
     """Insert passages after those that are there; returns the last row."""
     statement = f"INSERT INTO {source.value}(rowid, title, body, keys, symbols, names, locator) VALUES (?,?,?,?,?,?,?)"
     newest = database.execute(f"SELECT rowid FROM {source.value} ORDER BY rowid DESC LIMIT 1").fetchone()
-    row = newest[0] if newest else 0
-    for row, each in enumerate(passages, row + 1):
+    row = int(newest[0]) if newest else 0
+    for each in passages:
+        row += 1
         keys = " ".join(name if any(map(str.isalnum, name)) else _symbol(name) for name in each.names)
         values = (row, each.title, each.text, keys, _symbols(each.text), " ".join(each.names), each.locator)
         database.execute(statement, values)
@@ -302,39 +303,56 @@ def _whole(path: Path) -> bool:
     """Whether there is an index that can be used; a truncated or foreign file is none."""
     try:
         with closing(_reader(path)) as database:
-            version = database.execute("PRAGMA user_version").fetchone()[0]
-            return version == FORMAT and database.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok"
+            version = database.execute("PRAGMA user_version").fetchone()
+            return bool(version == (FORMAT,) and database.execute("PRAGMA quick_check(1)").fetchone() == ("ok",))
     except sqlite3.Error:
         return False
 
 
+@contextmanager
+def _reported(folder: Path) -> Iterator[None]:
+    """Turns what the disk or SQLite refuses into one clear error."""
+    try:
+        yield
+    except OSError as error:
+        raise CorpusError(f"cannot keep an index in {str(folder)!r}: {error.strerror or error}") from error
+    except sqlite3.Error as error:
+        raise CorpusError(f"cannot build an index in {str(folder)!r}: {error}") from error
+
+
 def _replace(path: Path, fill: Callable[[sqlite3.Connection], None], *, base: Path | None = None) -> None:
     """Put a whole new index at ``path``, begun as a copy of ``base``, or leave what is there."""
+    with _reported(path.parent):
+        partial = _begun(path, base)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(path.parent)
-        handle, name = tempfile.mkstemp(prefix=path.stem, suffix=".partial", dir=path.parent)
-        os.close(handle)
-        partial = Path(name)
-        try:
-            if base is not None:
-                shutil.copyfile(base, partial)
-            with closing(sqlite3.connect(partial, isolation_level=None)) as database:
-                # No journal and no flush until the end: a file that is not whole is thrown away.
-                for statement in ("PRAGMA journal_mode = OFF", "PRAGMA synchronous = OFF", "BEGIN"):
-                    database.execute(statement)
+        with _reported(path.parent):
+            database = sqlite3.connect(partial, isolation_level=None)
+        with closing(database):
+            # No journal and no flush until the end: a file that is not whole is thrown away.
+            for statement in ("PRAGMA journal_mode = OFF", "PRAGMA synchronous = OFF", "BEGIN"):
+                database.execute(statement)
+            try:
                 fill(database)
                 for statement in (f"PRAGMA user_version = {FORMAT}", "COMMIT"):
                     database.execute(statement)
+            except sqlite3.Error as error:
+                raise CorpusError(f"cannot build an index in {str(path.parent)!r}: {error}") from error
+        with _reported(path.parent):
             with partial.open("rb+") as written:
                 os.fsync(written.fileno())
             partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
-    except OSError as error:
-        raise CorpusError(f"cannot keep an index in {str(path.parent)!r}: {error.strerror or error}") from error
-    except sqlite3.Error as error:
-        raise CorpusError(f"cannot build an index in {str(path.parent)!r}: {error}") from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _begun(path: Path, base: Path | None) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(path.parent)
+    handle, name = tempfile.mkstemp(prefix=path.stem, suffix=".partial", dir=path.parent)
+    os.close(handle)
+    if base is not None:
+        shutil.copyfile(base, name)
+    return Path(name)
 
 
 def _sweep(folder: Path) -> None:

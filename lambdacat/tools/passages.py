@@ -15,7 +15,7 @@ from attrs import evolve, frozen
 
 from lambdacat.tools.vocabulary import is_code
 
-PASSAGE = 1200
+PASSAGE = 1000
 """Characters after which a passage ends at the next blank line."""
 
 Checkpoint = Callable[[], object]
@@ -105,9 +105,10 @@ def _aliases() -> dict[str, set[str]]:
         match tables.get(name, name):
             case (str(topic), _):
                 return {topic}
-            case str(others):
-                return {name} if others == name else set().union(*map(shown, others.split()))
-        return set()
+            case str(others) if others != name:
+                return {topic for other in others.split() for topic in shown(other)}
+            case _:
+                return {name}
 
     names: dict[str, set[str]] = {}
     for name in tables:
@@ -137,7 +138,7 @@ def topics() -> Iterator[Passage]:
 
 _OUTSIDE = frozenset({
     "__phello__", "__pycache__", "config", "distutils", "encodings", "ensurepip", "idlelib", "lib-dynload", "lib2to3",
-    "msilib", "ntpath.py", "nturl2path.py", "pydoc_data", "site-packages", "test", "tests", "turtledemo",
+    "msilib", "ntpath.py", "nturl2path.py", "pydoc_data", "site-packages", "test", "tests", "tix.py", "turtledemo",
 })  # fmt: skip
 _RENAMED = {"posixpath": "os.path", "genericpath": "os.path"}
 _COMPILED = (
@@ -153,7 +154,8 @@ def stdlib_folder() -> Path:
 
 def _condensed(signature: str, docstring: str) -> str:
     """A docstring's first paragraphs after what it documents."""
-    kept, size = [], 0
+    kept: list[str] = []
+    size = 0
     for paragraph in inspect.cleandoc(docstring).strip().split("\n\n"):
         if kept and size + len(paragraph) > PASSAGE:
             break
@@ -181,7 +183,8 @@ def _arguments(node: ast.AST) -> str:
         case ast.ClassDef():
             makers = (part for part in node.body if isinstance(part, ast.FunctionDef) and part.name == "__init__")
             return next(map(_arguments, makers), "")
-    return ""
+        case _:
+            return ""
 
 
 def _statements(body: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
@@ -236,7 +239,7 @@ def _compiled(name: str) -> ModuleType | None:
     """The module when it has no Python source, so that only importing it shows its docstrings; else None."""
     try:
         spec = importlib.util.find_spec(name)
-        if spec is None or spec.origin is not None and spec.origin.endswith(".py"):
+        if spec is None or (spec.origin or "").endswith(".py"):
             return None
         return importlib.import_module(name)
     except (ImportError, ValueError):

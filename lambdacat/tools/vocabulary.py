@@ -4,27 +4,25 @@ import keyword
 import re
 from token import EXACT_TOKEN_TYPES
 
-from attrs import frozen
-
 STOP = frozenset({
-    "a", "about", "actually", "after", "all", "am", "an", "another", "any", "anything", "are", "at", "be", "because", "been",
-    "before", "being", "between", "but", "by", "can", "cannot", "could", "did", "difference", "different", "do", "does", "doing", "done", "each", "else",
-    "every", "exactly", "explain", "for", "from", "get", "gets", "give", "gives", "had", "happen", "happened", "happens", "has",
-    "have", "having", "how", "i", "if", "in", "instead", "into", "is", "it", "its", "itself", "just", "kind", "kinds", "language", "let",
-    "like", "make", "makes", "making", "many", "may", "me", "mean", "meaning", "means", "might", "mine", "more", "most",
-    "much", "must", "my", "myself", "need", "needs", "not", "of", "off", "on", "once", "one", "ones", "only", "onto",
-    "or", "other", "our", "out", "own", "please", "possible", "program", "python", "s", "same", "several", "should",
-    "show", "so", "some", "someone", "something", "such", "t", "tell", "than", "that", "the", "their", "them", "then",
-    "there", "these", "they", "thing", "things", "this", "those", "to", "too", "under", "up", "us", "use", "used",
-    "uses", "using", "very", "want", "was", "way", "ways", "we", "were", "what", "when", "where", "whether", "which",
-    "while", "who", "whole", "whose", "why", "will", "with", "without", "work", "working", "works", "would", "you",
-    "your", "and", "as",
+    "a", "about", "actually", "after", "all", "am", "an", "and", "another", "any", "anything", "are", "as", "at", "be",
+    "because", "been", "before", "being", "between", "but", "by", "can", "cannot", "could", "did", "difference",
+    "different", "do", "does", "doing", "done", "each", "else", "every", "exactly", "explain", "for", "from", "get",
+    "gets", "give", "gives", "had", "happen", "happened", "happens", "has", "have", "having", "how", "i", "if", "in",
+    "instead", "into", "is", "it", "its", "itself", "just", "kind", "kinds", "language", "let", "like", "make", "makes",
+    "making", "many", "may", "me", "mean", "meaning", "means", "might", "mine", "more", "most", "much", "must", "my",
+    "myself", "need", "needs", "not", "of", "off", "on", "once", "one", "ones", "only", "onto", "or", "other", "our",
+    "out", "own", "please", "possible", "program", "python", "s", "same", "several", "should", "show", "so", "some",
+    "someone", "something", "such", "t", "tell", "than", "that", "the", "their", "them", "then", "there", "these",
+    "they", "thing", "things", "this", "those", "to", "too", "under", "up", "us", "use", "used", "uses", "using",
+    "very", "want", "was", "way", "ways", "we", "were", "what", "when", "where", "whether", "which", "while", "who",
+    "whole", "whose", "why", "will", "with", "without", "work", "working", "works", "would", "you", "your",
 })  # fmt: skip
 """English words that say nothing about the subject."""
 
 WEAK = frozenset({
-    "class", "clause", "code", "element", "example", "function", "functions", "item", "keyword", "list", "method",
-    "keep", "look", "methods", "module", "object", "objects", "operator", "purpose", "put", "say", "statement", "syntax",
+    "class", "clause", "code", "element", "example", "function", "functions", "item", "keep", "keyword", "list", "look",
+    "method", "methods", "module", "object", "objects", "operator", "purpose", "put", "say", "statement", "syntax",
     "take", "turn", "value", "values", "write",
 })  # fmt: skip
 """Words that nearly every question could contain: they narrow a subject but seldom are one."""

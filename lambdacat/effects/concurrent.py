@@ -1,0 +1,441 @@
+"""Running a plan concurrently: the driver that asyncio and trio share.
+
+One driver runs one chain of states in one task; a branch gets a driver, and a task, of its own. What differs between
+the two backends, a deadline and a fork, is in ``on_asyncio`` and ``on_trio``.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+import anyio.to_thread
+
+from lambdacat.interpret.direct import Bound, whirl
+from lambdacat.interpret.env import ActionCall, Environment
+from lambdacat.interpret.machine import (
+    EDGE,
+    FAIL,
+    LEAVE,
+    MEANING,
+    ROUND,
+    Close,
+    End,
+    Fork,
+    Join,
+    Open,
+    Pause,
+    Sleep,
+    Spent,
+    Spin,
+    State,
+    Table,
+    Turn,
+    advance,
+    fallen,
+    fault_of,
+    raised,
+)
+from lambdacat.interpret.segment import Fell, Leaf, Segment, flat
+from lambdacat.interpret.trail import Trail
+from lambdacat.policy import Race
+from lambdacat.wiring import AWAITABLE
+
+_BREATH = 512
+
+
+class GraceExceeded(RuntimeWarning):
+    """A branch that was cancelled has not ended within the grace; says where it stands. It is cancelled again."""
+
+
+class Defect:
+    """What must end the program, on its way from a branch to the root of the run."""
+
+    __slots__ = ("error",)
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+
+class Concurrent:
+    """The monad of awaitables: a request is answered by a coroutine, or at once."""
+
+    __slots__ = ("bounds", "env", "holds", "table")
+
+    def __init__(self, env: Environment, table: Table = MEANING) -> None:
+        self.env = env
+        self.table = table
+        self.bounds: list[Bound] = []
+        self.holds = False
+        """Whether it has one of the run's permits for branches."""
+
+    async def iterate(self, state: State) -> tuple[bool, Any]:
+        """From a state to the end of the run: whether it was won, and the value or fault."""
+        waits, instant, table = self.waits, self.instant, self.table
+        request: Any = None
+        value: Any = None
+        stack: Any = None
+        while True:
+            try:
+                while True:
+                    request, value, stack = advance(*state, table)
+                    kind = type(request)
+                    if kind is End:
+                        return request.won, value
+                    if kind in instant:
+                        state = instant[kind](self, request, value, stack)
+                    else:
+                        state = await waits[kind](self, request, value, stack)
+            except Exception as error:  # noqa: BLE001  a score or a copy of the user's raised
+                state = raised(error, request, value, stack)
+            except BaseException as error:
+                late = self.rescued(error, value, stack)
+                if late is None:
+                    raise
+                state = late
+
+    # Backends ------------------------------------------------------------------------------------------------------
+
+    def now(self) -> float:
+        """The clock that deadlines are on. Units: seconds."""
+        raise NotImplementedError
+
+    def arm(self) -> None:
+        """See to it that the least open deadline interrupts this task, or that none does."""
+        raise NotImplementedError
+
+    def interrupted(self, error: BaseException) -> bool:
+        """Whether ``error`` is our own deadline, and only that; the task is then free of it."""
+        raise NotImplementedError
+
+    async def fork(self, fork: Fork, value: Any, stack: Any) -> State:
+        """Branches side by side."""
+        raise NotImplementedError
+
+    def branch(self) -> Concurrent:
+        """The driver of a branch."""
+        return type(self)(self.env, self.table)
+
+    # Actions -------------------------------------------------------------------------------------------------------
+
+    async def segment(self, segment: Segment, value: Any, stack: Any) -> State:
+        """A straight run."""
+        if not segment.plain:
+            made = await self.careful(segment, value, stack)
+        else:
+            made = await self.chain(segment, value)
+        return fallen(segment, made, stack) if type(made) is Fell else (LEAVE, made, stack)
+
+    async def chain(self, segment: Segment, value: Any) -> Any:
+        """A straight run of calls that take the value alone: its result, or ``Fell``."""
+        hops = segment.hops
+        if hops is None:
+            hops = segment.hops = _hops(segment)
+        for mode, first, fns in hops:
+            if mode == "await":
+                value = await _awaited(fns, value)
+            elif mode == "mixed":
+                value = await _mixed(fns, value)
+            else:
+                value = await self.threaded(fns, value, mode == "abandon")
+            if type(value) is Fell:
+                value.index += first
+                return value
+        return value
+
+    async def careful(self, segment: Segment, value: Any, stack: Any) -> Any:
+        """A straight run in which some calls take a context."""
+        for index, leaf in enumerate(segment.leaves):
+            value = await self.perform(segment, index, leaf, value, stack)
+            if type(value) is Fell:
+                return value
+        return value
+
+    async def perform(self, segment: Segment, index: int, leaf: Leaf, value: Any, stack: Any, row: Any = None) -> Any:
+        """One action."""
+        fn = leaf.fn
+        if leaf.call.wants_context:
+            inner = leaf.fn
+            call = ActionCall(self.env, Trail(stack, leaf.at, value, leaf.node), stack, row)
+            context = self.env.context.calling(call)
+
+            def fn(given: Any) -> Any:
+                return inner(given, context)
+
+        if leaf.mode in ("thread", "abandon"):
+            made = await self.threaded((fn,), value, leaf.mode == "abandon")
+        else:
+            made = await _mixed((fn,), value)
+        if type(made) is Fell:
+            made.index = index
+        return made
+
+    async def threaded(self, fns: tuple[Any, ...], value: Any, abandon: bool) -> Any:
+        """Blocking calls in one worker thread, stopped between two of them on cancellation."""
+        work = deque(fns)
+        over = self.env.backend.event()
+        state = [value]
+
+        def job() -> Any:
+            try:
+                while work:
+                    made = work[0](state[0])
+                    if not work:
+                        break
+                    work.popleft()
+                    state[0] = made
+                    if AWAITABLE[type(made)]:
+                        break
+            except Exception as error:  # noqa: BLE001  where a user's exception becomes a fault
+                if error.__traceback__ is not None:
+                    error.__traceback__ = error.__traceback__.tb_next
+                return error
+            finally:
+                over.set()
+            return None
+
+        while True:
+            try:
+                error = await anyio.to_thread.run_sync(job, abandon_on_cancel=True, limiter=self.env.limiter())
+            except BaseException:
+                work.clear()
+                if abandon:
+                    self.env.abandoned += 1
+                else:
+                    await self.env.backend.outlast(over)
+                raise
+            index = len(fns) - len(work)
+            if error is not None:
+                return Fell(index, error, state[0])
+            if AWAITABLE[type(state[0])]:
+                made = await _mixed((lambda given: given,), state[0])
+                if type(made) is Fell:
+                    made.index = index - 1
+                    return made
+                state[0] = made
+            if not work:
+                return state[0]
+
+    async def spin(self, spin: Spin, value: Any, stack: Any) -> State:
+        """A loop around a straight run of calls that are awaited or in place."""
+        modes = spin.body.modes
+        if modes == {"inline"} and spin.body.quick and not self.bounds and spin.at_most is not None:
+            return whirl(spin, value, stack)
+        if not modes <= {"await", "inline"}:
+            return spin.inside(value, stack)
+        return await whirling(spin, value, stack)
+
+    # Bounds --------------------------------------------------------------------------------------------------------
+
+    def expired(self, value: Any, stack: Any) -> State:
+        """Where to go on when the least deadline has passed: at its node."""
+        owner = self.bounds[-1].owner
+        del self.bounds[self.bounds.index(owner) :]
+        if self.env.recorder is not None:
+            self.env.recorder.cancelled(stack, owner.stack)
+        self.arm()
+        return FAIL, owner.fault(self.now(), self.env.abandoned - owner.contexts), owner.stack
+
+    def rescued(self, error: BaseException, value: Any, stack: Any) -> State | None:
+        """Where to go on after an interruption, if it was a deadline of this driver."""
+        if self.bounds and self.interrupted(error):
+            return self.expired(value, stack)
+        self.bounds.clear()
+        self.arm()
+        if self.env.recorder is not None:
+            self.env.recorder.cancelled(stack, None)
+        return None
+
+    def open(self, request: Open, value: Any, stack: Any) -> State:
+        """A deadline begins."""
+        outer = self.bounds[-1] if self.bounds else None
+        bound = Bound(self.now() + request.seconds, request.seconds, request.node, value, stack, outer)
+        bound.contexts = self.env.abandoned
+        self.bounds.append(bound)
+        if bound.owner is bound:
+            self.arm()
+        return request.inside(value, stack)
+
+    def close(self, request: Close, value: Any, stack: Any) -> State:
+        """A deadline ends; what came too late is late."""
+        bound = self.bounds[-1]
+        if self.passed() or (request.won and self.now() >= bound.owner.deadline):
+            return self.expired(value, stack)
+        self.bounds.pop()
+        if bound.owner is bound:
+            self.arm()
+        return request.inside(value, stack)
+
+    def passed(self) -> bool:
+        """Whether the deadline has already interrupted this task, and nobody passed it on."""
+        raise NotImplementedError
+
+    async def sleep(self, request: Sleep, value: Any, stack: Any) -> State:
+        """Wait before the next attempt."""
+        seconds = self.env.delay(request, stack)
+        if self.env.recorder is not None:
+            self.env.recorder.retrying(request, seconds, stack)
+        # Also without a delay: a plan that fails at once must not starve the others.
+        await anyio.sleep(seconds)
+        return request.inside(value, stack)
+
+    async def pause(self, request: Pause, value: Any, stack: Any) -> State:
+        """Let others run, and be cancelled."""
+        await anyio.sleep(0)
+        return request.inside(value, stack)
+
+    # Branches ------------------------------------------------------------------------------------------------------
+
+    async def branch_chain(self, segment: Segment, value: Any) -> Any:
+        """A straight branch without a driver of its own."""
+        try:
+            return await self.chain(segment, value)
+        except (KeyboardInterrupt, SystemExit) as error:
+            return Defect(error)
+
+    async def run_branch(self, fork: Fork, index: int, stack: Any) -> Any:
+        """One branch to its end, as ``(won, value or fault)``; what must end the program becomes ``Defect``."""
+        driver = self.branch()
+        permits = self.env.permits
+        edge = (EDGE, fork.node, Turn(fork, fork.race(), index), stack)
+        try:
+            if permits is not None:
+                await permits.acquire()
+                driver.holds = True
+            try:
+                return await driver.iterate((fork.plan(index), fork.input(index), edge))
+            finally:
+                if driver.holds:
+                    permits.release()
+        except (KeyboardInterrupt, SystemExit) as error:
+            # Raised here it would stop the event loop under threads that still work for this run.
+            return Defect(error)
+        except Exception as error:  # noqa: BLE001  a copy of the input raised
+            state = raised(error, fork, fork.value, edge)
+            return False, state[1]
+
+    async def forking(self, fork: Fork, value: Any, stack: Any) -> State:
+        """A fork, while which this driver gives back its own permit: who waits for branches is not one running."""
+        if not self.holds:
+            return await self.fork(fork, value, stack)
+        self.holds = False
+        self.env.permits.release()
+        state = await self.fork(fork, value, stack)
+        await self.env.permits.acquire()
+        self.holds = True
+        return state
+
+    def width(self, fork: Fork) -> int:
+        """How many branches of a fork may run at once."""
+        return min(fork.limit or fork.total, self.env.limits.branches or fork.total)
+
+    def joined(self, fork: Fork, race: Race, started: int, stack: Any) -> State:
+        """The state after a verdict."""
+        assert race.verdict is not None
+        if self.env.recorder is not None:
+            self.env.recorder.skipped(fork, started, stack)
+        return Join(fork, race.verdict), None, stack
+
+    instant: dict[type, Callable[..., State]] = {Open: open, Close: close}
+    waits: dict[type, Callable[..., Any]] = {
+        Segment: segment,
+        Spin: spin,
+        Fork: forking,
+        Sleep: sleep,
+        Pause: pause,
+    }
+
+
+def _hops(segment: Segment) -> tuple[tuple[str, int, tuple[Any, ...]], ...]:
+    """A straight run cut where it goes to a thread or comes back: how, from which leaf, which functions."""
+    found: list[tuple[str, int, list[Any]]] = []
+    for index, leaf in enumerate(segment.leaves):
+        mode = leaf.mode if leaf.mode in ("thread", "abandon") else "mixed"
+        if not found or found[-1][0] != mode:
+            found.append((mode, index, []))
+        found[-1][2].append(leaf.fn)
+    return tuple((_exactly(mode, segment, first, len(fns)), first, tuple(fns)) for mode, first, fns in found)
+
+
+def _exactly(mode: str, segment: Segment, first: int, count: int) -> str:
+    leaves = segment.leaves[first : first + count]
+    return "await" if all(leaf.mode == "await" for leaf in leaves) else mode
+
+
+async def _awaited(fns: tuple[Any, ...], value: Any) -> Any:
+    todo = iter(fns)
+    try:
+        for fn in todo:
+            value = await fn(value)
+    except Exception as error:  # noqa: BLE001  where a user's exception becomes a fault
+        return _fell(fns, todo, error, value)
+    return value
+
+
+async def _mixed(fns: tuple[Any, ...], value: Any) -> Any:
+    todo = iter(fns)
+    try:
+        for fn in todo:
+            made = fn(value)
+            value = await made if AWAITABLE[type(made)] else made
+    except Exception as error:  # noqa: BLE001  where a user's exception becomes a fault
+        return _fell(fns, todo, error, value)
+    return value
+
+
+def _fell(fns: tuple[Any, ...], todo: Any, error: Exception, value: Any) -> Fell:
+    if error.__traceback__ is not None:
+        # The traceback starts in the user's own function.
+        error.__traceback__ = error.__traceback__.tb_next
+    return Fell(len(fns) - 1 - todo.__length_hint__(), error, value)
+
+
+async def whirling(spin: Spin, value: Any, stack: Any) -> State:
+    """``whirl`` for calls that may be awaited, with a breath now and then so that it can be cancelled."""
+    test, fns, left = spin.test, spin.body.fns, spin.at_most
+    only = fns[0] if len(fns) == 1 and spin.body.modes == {"await"} else None
+    todo: Any = iter(fns)
+    testing = True
+    try:
+        while True:
+            for _ in range(_BREATH):
+                if not test(value):
+                    return LEAVE, value, stack
+                if left is not None:
+                    if left == 0:
+                        return Spent(spin.node), value, stack
+                    left -= 1
+                testing = False
+                if only is not None:
+                    value = await only(value)
+                else:
+                    todo = iter(fns)
+                    for fn in todo:
+                        made = fn(value)
+                        value = await made if AWAITABLE[type(made)] else made
+                testing = True
+            await anyio.sleep(0)
+    except Exception as error:  # noqa: BLE001  where a user's exception becomes a fault
+        if error.__traceback__ is not None:
+            error.__traceback__ = error.__traceback__.tb_next
+        if testing:
+            node = spin.node
+            return FAIL, fault_of(error, Trail(stack, (), value, node), node.name, value), stack
+        index = 0 if only is not None else len(fns) - 1 - todo.__length_hint__()
+        return fallen(spin.body, Fell(index, error, value), (ROUND, spin.node, 0, stack))
+
+
+def warn_overrun(name: str, where: str, grace: float) -> Warning | None:
+    """Say that a cancelled branch has not ended; the warning itself where warnings are errors."""
+    text = f"{name} was cancelled and has not ended after {grace:g} s; it is cancelled again. It stands at\n{where}"
+    try:
+        warnings.warn(text, GraceExceeded, stacklevel=3)
+    except GraceExceeded as error:
+        return error
+    return None
+
+
+__all__ = ["Concurrent", "Defect", "GraceExceeded", "Join", "warn_overrun"]

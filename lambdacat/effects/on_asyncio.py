@@ -1,0 +1,340 @@
+"""Deadlines and forks on asyncio, with its own tasks: a task group of anyio costs five times as much a branch."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine
+from io import StringIO
+from typing import Any
+
+import anyio
+
+from lambdacat.effects.concurrent import Concurrent, Defect, warn_overrun
+from lambdacat.interpret.env import Environment
+from lambdacat.interpret.machine import EDGE, MEANING, Fork, State, Table, Turn, fallen, raised
+from lambdacat.interpret.segment import Fell, Segment, straight
+from lambdacat.plan import Plan
+from lambdacat.policy import Race
+
+Task = asyncio.Task[Any]
+
+_EAGER = sys.version_info >= (3, 12)
+_DEEPEST_EAGER = 12
+"""How many branches may run on one Python stack: an eager branch starts on its parent's."""
+
+
+class ThreadEvent:
+    """Something that a worker thread sets and a task waits for."""
+
+    __slots__ = ("_future", "_loop")
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._future = self._loop.create_future()
+
+    def set(self) -> None:
+        """Tell the loop, from any thread."""
+        try:
+            self._loop.call_soon_threadsafe(self._set)
+        except RuntimeError:
+            # The loop has closed: nobody waits for an abandoned thread.
+            pass
+
+    def _set(self) -> None:
+        if not self._future.done():
+            self._future.set_result(None)
+
+    async def wait(self) -> None:
+        """Until it is set; being cancelled leaves it as it is."""
+        await asyncio.shield(self._future)
+
+
+class Alarm:
+    """The deadline of one task: cancels it once, and again after each grace that it lets pass."""
+
+    __slots__ = ("_before", "_cancels", "_grace", "_handle", "_loop", "_task")
+
+    def __init__(self, grace: float) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._task: Any = asyncio.current_task()
+        self._grace = grace
+        self._handle: asyncio.Handle | None = None
+        self._cancels = 0
+        self._before = self._task.cancelling()
+
+    @property
+    def fired(self) -> bool:
+        """Whether it has cancelled the task."""
+        return self._cancels > 0
+
+    def set(self, when: float | None) -> None:
+        """Go off at ``when``, or never."""
+        if self._handle is not None:
+            self._handle.cancel()
+        self._handle = None if when is None else self._loop.call_at(when, self._fire)
+
+    def _fire(self) -> None:
+        if self._cancels and self._task not in _STOPPING:
+            warn_overrun("a plan past its timeout", _stack_of(self._task), self._grace)
+        if not self._cancels or self._task not in _STOPPING:
+            self._cancels += 1
+            self._task.cancel()
+        self._handle = self._loop.call_later(max(self._grace, 0.001), self._fire)
+
+    def disarm(self) -> bool:
+        """Take back its own cancellations; whether the task has no other."""
+        self.set(None)
+        for _ in range(self._cancels):
+            self._task.uncancel()
+        self._cancels = 0
+        return bool(self._task.cancelling() <= self._before)
+
+
+_STOPPING: set[Task] = set()
+"""Tasks that wait for their cancelled branches; cancelling them again would only interrupt the waiting."""
+
+
+def _stack_of(task: Task) -> str:
+    text = StringIO()
+    task.print_stack(limit=6, file=text)
+    return text.getvalue()
+
+
+async def outlast(done: Callable[[], bool], wait: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Wait until ``done()``, whatever cancels the waiting; a cancellation in between is raised at the end."""
+    held: BaseException | None = None
+    with anyio.CancelScope(shield=True):
+        while not done():
+            try:
+                await wait()
+            except asyncio.CancelledError as error:
+                held = error
+    if held is not None:
+        raise held
+
+
+class Backend:
+    """What threads need of asyncio."""
+
+    event = ThreadEvent
+
+    @staticmethod
+    async def outlast(event: ThreadEvent) -> None:
+        """Wait for a thread to end, though this task is cancelled."""
+        task: Any = asyncio.current_task()
+        _STOPPING.add(task)
+        try:
+            await outlast(event._future.done, event.wait)
+        finally:
+            _STOPPING.discard(task)
+
+
+class OnAsyncio(Concurrent):
+    """The driver on asyncio."""
+
+    __slots__ = ("alarm",)
+
+    def __init__(self, env: Environment, table: Table = MEANING) -> None:
+        super().__init__(env, table)
+        self.alarm: Alarm | None = None
+
+    def now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    def arm(self) -> None:
+        if self.alarm is None:
+            if not self.bounds:
+                return
+            self.alarm = Alarm(self.env.limits.grace)
+        if self.alarm.fired:
+            self.alarm.disarm()
+        self.alarm.set(self.bounds[-1].owner.deadline if self.bounds else None)
+
+    def passed(self) -> bool:
+        return self.alarm is not None and self.alarm.fired
+
+    def interrupted(self, error: BaseException) -> bool:
+        if not isinstance(error, asyncio.CancelledError) or self.alarm is None or not self.alarm.fired:
+            return False
+        return self.alarm.disarm()
+
+    async def fork(self, fork: Fork, value: Any, stack: Any) -> State:
+        group = Branches(self, fork, stack)
+        try:
+            race = await group.run()
+        except BaseException:
+            await group.stop()
+            raise
+        if group.running:
+            await group.stop()
+        return self.joined(fork, race, group.started, stack)
+
+
+class Branches:
+    """The tasks of one fork."""
+
+    __slots__ = ("done", "driver", "fork", "loop", "overrun", "running", "short", "stack", "started", "waiter")
+
+    def __init__(self, driver: OnAsyncio, fork: Fork, stack: Any) -> None:
+        self.driver = driver
+        self.fork = fork
+        self.stack = stack
+        self.loop = asyncio.get_running_loop()
+        self.running: dict[Task, int] = {}
+        self.done: list[Task] = []
+        self.waiter: asyncio.Future[None] | None = None
+        self.started = 0
+        self.overrun: Warning | None = None
+        env = driver.env
+        self.short = env.permits is None and env.recorder is None
+        """Whether branches may take a short cut past the machine."""
+
+    async def run(self) -> Race:
+        """Start the branches and offer them to their race, once a tick, until it is decided."""
+        fork = self.fork
+        race, width = fork.race(), self.driver.width(fork)
+        expiry = None if fork.seconds is None else self.loop.call_later(fork.seconds, self._expire)
+        try:
+            while True:
+                while self.started < fork.total and len(self.running) < width and race.verdict is None:
+                    task = self._start(self.started)
+                    self.started += 1
+                    if task is not None:
+                        race = self._offered(race, [(self.started - 1, task)])
+                if race.verdict is not None:
+                    return race
+                if not self.done:
+                    self.waiter = self.loop.create_future()
+                    await self.waiter
+                batch, self.done = self.done, []
+                if batch:
+                    rows = sorted([(self.running.pop(task), task) for task in batch], key=lambda row: row[0])
+                    race = self._offered(race, rows)
+                if expiry is not None and expiry.when() <= self.loop.time() and race.verdict is None:
+                    return race.expired()
+        finally:
+            if expiry is not None:
+                expiry.cancel()
+
+    def _expire(self) -> None:
+        if self.waiter is not None and not self.waiter.done():
+            self.waiter.set_result(None)
+
+    def _ended(self, task: Task) -> None:
+        self.done.append(task)
+        waiter = self.waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    def _start(self, index: int) -> Task | None:
+        """The task of one branch if it is already done, as an eager one may be."""
+        work = self._coroutine(index)
+        loop, env = self.loop, self.driver.env
+        if _EAGER and env.eager < _DEEPEST_EAGER and loop.get_task_factory() is None:
+            env.eager += 1
+            try:
+                task = asyncio.Task(work, loop=loop, eager_start=True)  # type: ignore[call-arg]
+            finally:
+                env.eager -= 1
+            if task.done():
+                return task
+        else:
+            task = loop.create_task(work)
+        self.running[task] = index
+        task.add_done_callback(self._ended)
+        return None
+
+    def _coroutine(self, index: int) -> Coroutine[Any, Any, Any]:
+        fork = self.fork
+        if self.short:
+            plan: Plan[Any, Any] = fork.plan(index)
+            segment: Segment | None = plan.memo("branch", _straight_branch)
+            if segment is not None:
+                if len(segment.leaves) == 1 and segment.modes == {"await"}:
+                    made = segment.fns[0](fork.input(index))
+                    return made if asyncio.iscoroutine(made) else _wait_for(made)
+                return self.driver.branch_chain(segment, fork.input(index))
+        return self.driver.run_branch(fork, index, self.stack)
+
+    def _offered(self, race: Race, rows: list[tuple[int, Task]]) -> Race:
+        fork = self.fork
+        batch = []
+        for index, task in rows:
+            if task.cancelled():
+                # Not by us: somebody cancelled the branch itself, and cancellation is never a value.
+                raise asyncio.CancelledError(f"branch {index} of {fork.node.name} was cancelled from outside")
+            error = task.exception()
+            if error is not None and not isinstance(error, Exception):
+                raise error
+            batch.append((index, *self._result(index, error, None if error is not None else task.result())))
+        return race.offer(batch)
+
+    def _result(self, index: int, error: Exception | None, result: Any) -> tuple[bool, Any]:
+        if type(result) is Defect:
+            raise result.error
+        fork = self.fork
+        segment = fork.plan(index).memo("branch", _straight_branch) if self.short else None
+        if segment is None:
+            if error is not None:
+                raise error
+            won, value = result
+            return won, value
+        if error is not None:
+            if error.__traceback__ is not None and len(segment.leaves) > 1:
+                error.__traceback__ = error.__traceback__.tb_next
+            result = Fell(0, error, fork.value if fork.values is None else fork.values[index])
+        if type(result) is not Fell:
+            return True, result
+        edge = (EDGE, fork.node, Turn(fork, fork.race(), index), self.stack)
+        return False, fallen(segment, result, edge)[1]
+
+    async def stop(self) -> None:
+        """Cancel what still runs and wait for its clean-up; warn and cancel again after each grace."""
+        for task in self.running:
+            task.cancel()
+        me: Any = asyncio.current_task()
+        _STOPPING.add(me)
+        grace = self.driver.env.limits.grace
+        again = self.loop.call_later(max(grace, 0.001), self._again, grace)
+        try:
+            await outlast(self._stopped, self._wait)
+        finally:
+            _STOPPING.discard(me)
+            again.cancel()
+        if self.overrun is not None:
+            raise self.overrun
+
+    def _stopped(self) -> bool:
+        for task in self.done:
+            self.running.pop(task, None)
+            if not task.cancelled():
+                task.exception()  # a loser's fault is nobody's; left unread, asyncio would complain of it
+        self.done = []
+        return not self.running
+
+    async def _wait(self) -> None:
+        self.waiter = self.loop.create_future()
+        # A plain future: awaiting a child would send a cancellation of this task down to it, recursively.
+        await self.waiter
+
+    def _again(self, grace: float) -> None:
+        for task, index in list(self.running.items()):
+            if not task.done() and task not in _STOPPING:
+                name = f"branch {index} of {self.fork.node.name}"
+                self.overrun = warn_overrun(name, _stack_of(task), grace) or self.overrun
+                task.cancel()
+        if self.running:
+            self.loop.call_later(max(grace, 0.001), self._again, grace)
+
+
+def _straight_branch(plan: Plan[Any, Any]) -> Segment | None:
+    segment = straight(plan, fused=True)
+    return segment if segment is not None and segment.plain else None
+
+
+async def _wait_for(awaitable: Any) -> Any:
+    return await awaitable
+
+
+__all__ = ["Backend", "OnAsyncio", "raised"]

@@ -1,0 +1,161 @@
+"""Deadlines and forks on trio, and on whatever else anyio runs on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import anyio
+
+from lambdacat.effects.concurrent import Concurrent, Defect, warn_overrun
+from lambdacat.interpret.env import Environment
+from lambdacat.interpret.machine import MEANING, Fork, State, Table
+from lambdacat.policy import Entry, Race
+
+
+class ThreadEvent:
+    """Something that a worker thread sets and a task waits for."""
+
+    __slots__ = ("_event", "_token")
+
+    def __init__(self) -> None:
+        import trio
+
+        self._event = trio.Event()
+        self._token = trio.lowlevel.current_trio_token()
+
+    def set(self) -> None:
+        """Tell the loop, from any thread."""
+        import trio
+
+        try:
+            self._token.run_sync_soon(self._event.set)
+        except trio.RunFinishedError:
+            # The loop has closed: nobody waits for an abandoned thread.
+            pass
+
+    async def wait(self) -> None:
+        """Until it is set."""
+        await self._event.wait()
+
+
+class Backend:
+    """What threads need of trio."""
+
+    event = ThreadEvent
+
+    @staticmethod
+    async def outlast(event: ThreadEvent) -> None:
+        """Wait for a thread to end, though this task is cancelled."""
+        with anyio.CancelScope(shield=True):
+            await event.wait()
+
+
+class OnTrio(Concurrent):
+    """The driver on trio."""
+
+    __slots__ = ("scope",)
+
+    def __init__(self, env: Environment, table: Table = MEANING) -> None:
+        super().__init__(env, table)
+        self.scope: Any = None
+
+    def now(self) -> float:
+        return anyio.current_time()
+
+    def arm(self) -> None:
+        if not self.bounds:
+            if self.scope is not None:
+                scope, self.scope = self.scope, None
+                scope.__exit__(None, None, None)
+            return
+        if self.scope is not None and self.scope.cancel_called:
+            # A scope that has fired stays fired; what is still open gets a new one.
+            self.scope.__exit__(None, None, None)
+            self.scope = None
+        if self.scope is None:
+            self.scope = anyio.CancelScope()
+            self.scope.__enter__()
+        self.scope.deadline = self.bounds[-1].owner.deadline
+
+    def passed(self) -> bool:
+        return self.scope is not None and bool(self.scope.cancel_called)
+
+    def interrupted(self, error: BaseException) -> bool:
+        scope, self.scope = self.scope, None
+        return scope is not None and bool(scope.__exit__(type(error), error, error.__traceback__))
+
+    async def fork(self, fork: Fork, value: Any, stack: Any) -> State:
+        group = Branches(self, fork, stack)
+        async with anyio.create_task_group() as tasks:
+            try:
+                race = await group.run(tasks)
+            finally:
+                tasks.cancel_scope.cancel()
+                await group.outlast()
+        if group.defect is not None:
+            raise group.defect
+        if group.overrun is not None:
+            raise group.overrun
+        return self.joined(fork, race, group.started, stack)
+
+
+class Branches:
+    """The tasks of one fork."""
+
+    __slots__ = ("defect", "done", "driver", "fork", "overrun", "running", "stack", "started", "wake")
+
+    def __init__(self, driver: OnTrio, fork: Fork, stack: Any) -> None:
+        self.driver = driver
+        self.fork = fork
+        self.stack = stack
+        self.running: set[int] = set()
+        self.done: list[Entry] = []
+        self.wake = anyio.Event()
+        self.started = 0
+        self.defect: BaseException | None = None
+        self.overrun: Warning | None = None
+
+    async def run(self, tasks: Any) -> Race:
+        """Start the branches and offer them to their race, once a tick, until it is decided."""
+        fork = self.fork
+        race, width = fork.race(), self.driver.width(fork)
+        deadline = float("inf") if fork.seconds is None else anyio.current_time() + fork.seconds
+        while race.verdict is None and self.defect is None:
+            while self.started < fork.total and len(self.running) < width:
+                self.running.add(self.started)
+                tasks.start_soon(self._branch, self.started)
+                self.started += 1
+            with anyio.CancelScope(deadline=deadline):
+                await self.wake.wait()
+            self.wake = anyio.Event()
+            batch, self.done = sorted(self.done, key=lambda entry: entry[0]), []
+            race = race.offer(batch)
+            if race.verdict is None and anyio.current_time() >= deadline:
+                race = race.expired()
+        return race
+
+    async def _branch(self, index: int) -> None:
+        try:
+            ended = await self.driver.run_branch(self.fork, index, self.stack)
+            if type(ended) is Defect:
+                self.defect = ended.error
+            else:
+                self.done.append((index, *ended))
+        finally:
+            self.running.discard(index)
+            self.wake.set()
+
+    async def outlast(self) -> None:
+        """Wait for the clean-up of the others; after each grace say who is late. A shield cannot be broken here."""
+        grace = self.driver.env.limits.grace
+        with anyio.CancelScope(shield=True):
+            while self.running:
+                self.wake = anyio.Event()
+                with anyio.move_on_after(max(grace, 0.001)) as waited:
+                    await self.wake.wait()
+                if waited.cancelled_caught and self.running:
+                    names = ", ".join(map(str, sorted(self.running)))
+                    where = "  a scope of its own that is shielded, which trio does not break"
+                    self.overrun = (
+                        warn_overrun(f"branch {names} of {self.fork.node.name}", where, grace) or self.overrun
+                    )

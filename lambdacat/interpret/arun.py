@@ -1,0 +1,75 @@
+"""Running a plan concurrently, on asyncio or trio."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, TypeVar
+
+from lambdacat.bound import Limits
+from lambdacat.context import Context, context_of
+from lambdacat.fault import Outcome
+from lambdacat.interpret.direct import check_plan, outcome_of
+from lambdacat.interpret.env import Environment
+from lambdacat.interpret.machine import MEANING, Table
+from lambdacat.plan import Plan
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+_LIMITS = Limits()
+
+
+def driver_of(
+    context: Context, limits: Limits, recorder: Any = None, table: Table = MEANING, kind: Callable[[Any], Any] | None = None
+) -> Any:
+    """A driver for the event loop that is running."""
+    from anyio import Semaphore
+
+
+    backend, driver = _backend()
+    if kind is not None:
+        driver = kind(driver)
+    env = Environment(context, context.clock if context.has_clock else _loop_clock(), limits, recorder)
+    env.backend = backend
+    if limits.branches is not None:
+        env.permits = Semaphore(limits.branches)
+    return driver(env, table)
+
+
+def _loop_clock() -> Callable[[], float]:
+    from anyio import current_time
+
+    return current_time
+
+
+def _backend() -> tuple[Any, Any]:
+    import asyncio
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        from lambdacat.effects.on_trio import Backend as TrioBackend
+        from lambdacat.effects.on_trio import OnTrio
+
+        return TrioBackend, OnTrio
+    from lambdacat.effects.on_asyncio import Backend, OnAsyncio
+
+    return Backend, OnAsyncio
+
+
+async def arun(
+    plan: Plan[A, B],
+    value: A,
+    *,
+    context: Context | Mapping[str, Any] | None = None,
+    observers: Collection[Callable[[Any], object]] = (),
+    limits: Limits = _LIMITS,
+) -> Outcome[B]:
+    """The result, computed concurrently on asyncio or trio. Cancellation passes through as itself."""
+    check_plan("arun", plan)
+    if observers:
+        from lambdacat.interpret.traced import arun_watched
+
+        return await arun_watched(plan, value, context_of(context), limits, observers)
+    driver = driver_of(context_of(context), limits)
+    return outcome_of(await driver.iterate((plan, value, None)))
