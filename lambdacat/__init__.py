@@ -1,1 +1,199 @@
 """Plans as values: build once, then run, trace, price, draw or rewrite the same value."""
+
+from typing import TYPE_CHECKING
+
+from lambdacat.bound import Estimate, Limits, Resource
+from lambdacat.build import bind, choose, fail, focus, gather, loop_while, parallel, pure, recover, sequence, when
+from lambdacat.condition import Condition
+from lambdacat.context import Context, Key
+from lambdacat.leaf import TaskOptions, task
+from lambdacat.merging import Merges, collect, concat, merge, merged
+from lambdacat.optics import Iso, Lens, Prism, Traversal, variant
+from lambdacat.path import lens
+from lambdacat.place import Attr, Item, Place, PlanError
+from lambdacat.plan import Composite, Plan, Task, identity
+from lambdacat.policy import ALL, FIRST_COMPLETED, N_BEST, SETTLED, All, NBest, Policy, Quorum, Settled
+from lambdacat.steps import at, each
+
+if TYPE_CHECKING:
+    from returns.result import Failure, Result, Success
+
+    from lambdacat.drawing import render
+    from lambdacat.effects.monad import Monad, interpret
+    from lambdacat.effects.state import State, stateful
+    from lambdacat.effects.writer import Writer
+    from lambdacat.event import Emitted, Ended, Event, Finished, Retrying, Span, Started, Trace
+    from lambdacat.fault import (
+        ActionFailed,
+        AllFailed,
+        BudgetExceeded,
+        Fault,
+        LoopLimit,
+        MergeConflict,
+        NoBranch,
+        Outcome,
+        PlanChanged,
+        PlanFailed,
+        Question,
+        Refused,
+        Stopped,
+        TimedOut,
+        TooFew,
+        Unavailable,
+        Waiting,
+        WouldBlock,
+        value_or_raise,
+    )
+    from lambdacat.footprints import Footprint, FootprintConflict, footprint
+    from lambdacat.interpreters.arun import arun
+    from lambdacat.interpreters.check import Finding, check
+    from lambdacat.interpreters.direct import run
+    from lambdacat.interpreters.dry_run import Forecast, dry_run
+    from lambdacat.interpreters.stream import EventStream, stream
+    from lambdacat.interpreters.traced import atraced, traced
+    from lambdacat.rewrite import Rewrite, optimise
+    from lambdacat.schedule import Exponential, Fixed, Schedule
+else:
+    # Loaded when first used: a script that only builds and runs a plan pays for neither event loops nor drawings.
+    _LATER = {
+        name: module
+        for module, names in {
+            "fault": "ActionFailed AllFailed BudgetExceeded Fault LoopLimit MergeConflict NoBranch Outcome PlanChanged"
+            " PlanFailed Question Refused Stopped TimedOut TooFew Unavailable Waiting WouldBlock value_or_raise"
+            " Failure Result Success",
+            "footprints": "Footprint FootprintConflict footprint",
+            "schedule": "Exponential Fixed Schedule",
+            "effects.monad": "Monad interpret",
+            "interpreters.direct": "run",
+            "effects.state": "State stateful",
+            "effects.writer": "Writer",
+            "event": "Emitted Ended Event Finished Retrying Span Started Trace",
+            "interpreters.arun": "arun",
+            "interpreters.check": "Finding check",
+            "interpreters.dry_run": "Forecast dry_run",
+            "interpreters.stream": "EventStream stream",
+            "interpreters.traced": "atraced traced",
+            "drawing": "render",
+            "rewrite": "Rewrite optimise",
+        }.items()
+        for name in names.split()
+    }
+
+    def __getattr__(name):
+        module = _LATER.get(name)
+        if module is None:
+            raise AttributeError(f"module 'lambdacat' has no attribute {name!r}")
+        from importlib import import_module
+
+        found = globals()[name] = getattr(import_module(f"lambdacat.{module}"), name)
+        return found
+
+    def __dir__():
+        return sorted({*globals(), *_LATER})
+
+
+__all__ = [  # in teaching order
+    "Plan",
+    "Task",
+    "identity",
+    "TaskOptions",
+    "task",
+    "pure",
+    "fail",
+    "bind",
+    "sequence",
+    "parallel",
+    "gather",
+    "choose",
+    "when",
+    "focus",
+    "loop_while",
+    "recover",
+    "Composite",
+    "Attr",
+    "Item",
+    "Place",
+    "Traversal",
+    "Lens",
+    "Prism",
+    "Iso",
+    "lens",
+    "variant",
+    "each",
+    "at",
+    "Condition",
+    "All",
+    "Quorum",
+    "NBest",
+    "N_BEST",
+    "Settled",
+    "ALL",
+    "FIRST_COMPLETED",
+    "SETTLED",
+    "Policy",
+    "merge",
+    "collect",
+    "merged",
+    "Merges",
+    "concat",
+    "Schedule",
+    "Fixed",
+    "Exponential",
+    "Estimate",
+    "Resource",
+    "ActionFailed",
+    "Stopped",
+    "TimedOut",
+    "LoopLimit",
+    "MergeConflict",
+    "AllFailed",
+    "TooFew",
+    "NoBranch",
+    "BudgetExceeded",
+    "Refused",
+    "Unavailable",
+    "WouldBlock",
+    "Question",
+    "Waiting",
+    "PlanChanged",
+    "Fault",
+    "Outcome",
+    "value_or_raise",
+    "PlanFailed",
+    "PlanError",
+    "FootprintConflict",
+    "Key",
+    "Context",
+    "Limits",
+    "run",
+    "arun",
+    "stream",
+    "EventStream",
+    "traced",
+    "atraced",
+    "stateful",
+    "interpret",
+    "dry_run",
+    "Forecast",
+    "Footprint",
+    "footprint",
+    "Rewrite",
+    "optimise",
+    "Finding",
+    "check",
+    "render",
+    "Span",
+    "Trace",
+    "Started",
+    "Retrying",
+    "Emitted",
+    "Finished",
+    "Ended",
+    "Event",
+    "Writer",
+    "State",
+    "Monad",
+    "Failure",
+    "Result",
+    "Success",
+]

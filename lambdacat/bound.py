@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import inf
-from typing import Any, TypeAlias, final
+from typing import TYPE_CHECKING, Any, TypeAlias, Union, final
 
 from attrs import Attribute, field, frozen
 
-from lambdacat.fault import ActionFailed, Fault, TimedOut, _Faulted
-from lambdacat.schedule import Schedule
+if TYPE_CHECKING:
+    from lambdacat.fault import Fault, _Faulted
+    from lambdacat.schedule import Schedule
 
-Kind: TypeAlias = type[Exception] | type[_Faulted]
+Kind: TypeAlias = Union[type[Exception], type["_Faulted"]]
 
 
 def _interval(_: object, attribute: Attribute[tuple[float, float]], value: Any) -> None:
@@ -86,10 +87,15 @@ class Retry:
     """The bound of ``p.retry(schedule, on=...)``."""
 
     schedule: Schedule
-    on: Callable[[Fault], bool] | Kind | tuple[Kind, ...] = (ActionFailed, TimedOut)
+    on: Callable[[Fault], bool] | Kind | tuple[Kind, ...] | None = None
+    """None is the default: ``ActionFailed`` and ``TimedOut``."""
 
     def accepts(self, fault: Fault) -> bool:
         """Whether the fault is one to try again after."""
+        from lambdacat.fault import ActionFailed, TimedOut
+
+        if self.on is None:
+            return isinstance(fault, (ActionFailed, TimedOut))
         if isinstance(self.on, (type, tuple)):
             kinds = self.on if isinstance(self.on, tuple) else (self.on,)
             error = fault.error if isinstance(fault, ActionFailed) else fault

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from lambdacat.bound import seconds_of
 from lambdacat.condition import Condition
-from lambdacat.fault import Fault, Outcome, _Faulted
-from lambdacat.footprint import check_conflicts
 from lambdacat.leaf import pure_leaf
-from lambdacat.merge import collect, merge
+from lambdacat.merging import collect, merge
 from lambdacat.optics import Iso, Lens, Traversal, compose
 from lambdacat.place import PlanError
 from lambdacat.plan import (
@@ -28,6 +26,9 @@ from lambdacat.plan import (
 )
 from lambdacat.policy import ALL, All, NBest, Policy, Quorum, Settled
 from lambdacat.steps import _Each
+
+if TYPE_CHECKING:
+    from lambdacat.fault import Fault, Outcome
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -68,6 +69,8 @@ def pure(f: Callable[[A], B]) -> Plan[A, B]:
 
 def fail(fault: Fault) -> _Fail:
     """Stop here with ``fault``. Law: left zero of ``>>``, unit of ``|``."""
+    from lambdacat.fault import _Faulted
+
     if not isinstance(fault, _Faulted):
         raise PlanError(f"fail wants a fault, not {fault!r}; for a reason in words use Stopped(reason=...)")
     return _Fail(fault)
@@ -159,6 +162,8 @@ def parallel_of(plans: tuple[Any, ...], policy: Any, join: Any, limit: Any, time
     if isinstance(policy, All) and join is None and len(plans) == 1:
         return plans[0] if seconds is None else plans[0].timeout(seconds)
     if join is None and getattr(policy, "n", getattr(policy, "k", 2)) > 1:
+        from lambdacat.footprints import check_conflicts
+
         check_conflicts(node)  # type: ignore[arg-type]
     return node
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from hashlib import blake2b
 from typing import Any, Generic, Protocol, TypeVar, final, overload
 
 T = TypeVar("T")
@@ -128,6 +127,8 @@ class Context:
     @property
     def idempotency_key(self) -> str:
         """The same for every attempt of this step in this run, also after a resume."""
+        from hashlib import blake2b
+
         parts = ("outside a run",) if self._call is None else self._call.key
         return blake2b(repr(parts).encode(errors="backslashreplace"), digest_size=16).hexdigest()
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from attrs import field
 
-from lambdacat.merge import Merges
+from lambdacat.merging import Merges
 
 
 class MergedField:

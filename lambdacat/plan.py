@@ -2,22 +2,24 @@
 
 Every node says its data and its children (``parts``); comparing, hashing, copying and printing are loops over those,
 written once in ``Plan``, so a plan nested 100,000 deep is a value like any other. What a node means when it runs is
-said in ``interpret.machine``.
+said in ``interpreters.machine``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Generic, Never, TypeVar, final, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, Never, TypeVar, final, overload
 
 from attrs import field, frozen
 
 from lambdacat.bound import Estimate, Kind, Resource, Retry, Timeout, seconds_of
-from lambdacat.fault import Fault, Outcome
 from lambdacat.optics import Traversal, _Into, _Many, _One
 from lambdacat.place import PlanError
 from lambdacat.policy import ALL, All
-from lambdacat.schedule import Fixed, Schedule
+
+if TYPE_CHECKING:
+    from lambdacat.fault import Fault, Outcome
+    from lambdacat.schedule import Schedule
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -112,6 +114,8 @@ class Plan(Generic[A_contra, B_co]):
         ``on`` is a test, or classes of faults or of users' exceptions; by default ``ActionFailed`` and ``TimedOut``.
         Law: ``p.retry(0) == p``. Cancellation and defects of the program itself are never retried.
         """
+        from lambdacat.schedule import Fixed, Schedule
+
         if type(schedule) is int and schedule >= 0:
             chosen: Schedule = Fixed(0.0).times(schedule)
         elif isinstance(schedule, Schedule):
@@ -121,7 +125,7 @@ class Plan(Generic[A_contra, B_co]):
         _check_kinds(on)
         if chosen.delay(1) is None:
             return self
-        return Within(Retry(chosen) if on is None else Retry(chosen, on), self)
+        return Within(Retry(chosen, on), self)
 
     def timeout(self, seconds: float) -> Plan[A_contra, B_co]:
         """The plan, cut off after ``seconds`` with ``TimedOut``. Law: nested timeouts are the smaller one."""
@@ -212,7 +216,7 @@ class Plan(Generic[A_contra, B_co]):
         return regrown, (rows(self),)
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        from lambdacat.render import render
+        from lambdacat.drawing import render
 
         return {"text/plain": render(self), "text/vnd.mermaid": render(self, "mermaid")}
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import accumulate, chain, islice, repeat, takewhile
 from math import inf
-from random import Random
-from typing import final
+from typing import TYPE_CHECKING, final
 
 from attrs import Attribute, field, frozen
+
+if TYPE_CHECKING:
+    from random import Random
 
 
 class Schedule:

@@ -35,7 +35,7 @@ WITH = Passage(
     names=("with", "as"),
 )
 CHAIN = Passage("itertools.chain", "doc:itertools.chain", "itertools.chain(*iterables): Make one iterator of many.")
-TABLE = Passage("Operator precedence", "topic:operator-summary", '| ":="   | Assignment expression |\n+-----+', names=())
+TABLE = Passage("Operator precedence", "topic:operator-summary", '| ":="   | Assignment expression |\n+-----+')
 CORPUS = ((CHAINS, WITH, TABLE), (CHAIN,))
 
 words = st.sampled_from(["comparisons", "chained", "with", "`with`", "is", "==", "how", "iterator", "zebra", "c++"])

@@ -14,9 +14,9 @@ from typing import Any
 import anyio
 import anyio.to_thread
 
-from lambdacat.interpret.direct import Bound, whirl
-from lambdacat.interpret.env import ActionCall, Environment
-from lambdacat.interpret.machine import (
+from lambdacat.interpreters.direct import Bound, whirl
+from lambdacat.interpreters.env import ActionCall, Environment
+from lambdacat.interpreters.machine import (
     EDGE,
     FAIL,
     LEAVE,
@@ -39,8 +39,8 @@ from lambdacat.interpret.machine import (
     fault_of,
     raised,
 )
-from lambdacat.interpret.segment import Fell, Leaf, Segment, flat
-from lambdacat.interpret.trail import Trail
+from lambdacat.interpreters.segment import Fell, Leaf, Segment, flat
+from lambdacat.interpreters.trail import Trail
 from lambdacat.policy import Race
 from lambdacat.wiring import AWAITABLE
 

@@ -11,9 +11,9 @@ from typing import Any
 import anyio
 
 from lambdacat.effects.concurrent import Concurrent, Defect, warn_overrun
-from lambdacat.interpret.env import Environment
-from lambdacat.interpret.machine import EDGE, MEANING, Fork, State, Table, Turn, fallen, raised
-from lambdacat.interpret.segment import Fell, Segment, straight
+from lambdacat.interpreters.env import Environment
+from lambdacat.interpreters.machine import EDGE, MEANING, Fork, State, Table, Turn, fallen, raised
+from lambdacat.interpreters.segment import Fell, Segment, straight
 from lambdacat.plan import Plan
 from lambdacat.policy import Race
 

@@ -95,7 +95,9 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE,
 )
+# Characters of a question and of a word, and terms: a pasted log is cut, not refused.
 _LONGEST = 20_000
+_WORD = 80
 _MOST = 32
 
 
@@ -109,7 +111,7 @@ def _tokens(text: str) -> Iterator[tuple[str, bool]]:
             case "operator", operator if operator in OPERATORS:
                 yield operator, True
             case "name" | "number", word:
-                yield word.rstrip("."), False
+                yield word[:_WORD].rstrip("."), False
             case _:
                 # Punctuation.
                 continue
@@ -134,7 +136,7 @@ def parse_question(text: str) -> Query:
     """The terms of a question: its operators, names and keywords, and the words that carry meaning.
 
     >>> [term.word for term in parse_question("what is the difference between `is` and ==?").terms]
-    ['difference', 'is', '==']
+    ['is', '==']
     """
     text = "".join(letter if letter.isprintable() else " " for letter in text[:_LONGEST])
     tokens = list(_tokens(text))
@@ -172,7 +174,7 @@ def _broader(term: Term, round: int) -> Term:
     if is_code(term.word):
         return term
     kin = list(SYNONYMS.get(stems(term.word), ())) if round >= 1 else []
-    for part in term.word.split() if round >= 2 else ():
+    for part in re.split(r"\W+", term.word) if round >= 2 else ():
         length = len(stem(part)) if round == 2 else math.ceil(0.6 * len(part))
         if length >= 4:
             kin.append(f"{part.lower()[:length]}*")
@@ -227,6 +229,9 @@ def _speaks(term: Term, view: _View) -> float:
     return max(_hit(term.word, view), 0.85 * max((_hit(word, view) for word in term.kin), default=0.0))
 
 
+_NAME = re.compile(r"[A-Z_]|[a-z]\d|\w\.\w")
+
+
 def _weights(query: Query, views: Sequence[_View]) -> tuple[float, ...]:
     """How much each term tells passages apart, summing to 1.
 
@@ -236,7 +241,7 @@ def _weights(query: Query, views: Sequence[_View]) -> tuple[float, ...]:
     for term in query.terms:
         rarity = math.log(1.5 + len(views) / (sum(_speaks(term, view) > 0 for view in views) + 1))
         # What is written as code or in capitals is a name, not a turn of phrase.
-        named = is_code(term.word) or term.word != term.word.lower() or "_" in term.word
+        named = is_code(term.word) or _NAME.search(term.word)
         weights.append(rarity * (0.3 if term.word in WEAK else 1.4 if named else 1.0))
     return tuple(weight / sum(weights) for weight in weights)
 
@@ -253,9 +258,9 @@ def _nearness(query: Query, view: _View) -> float:
 
 
 def _aboutness(query: Query, view: _View) -> float:
-    """The share of what the title ends with that the query names: the subject, or one word of a long heading."""
+    """How nearly what the title ends with is the query: its whole subject, or one word of either."""
     asked = {part for word in query.words for part in stems(word)}
-    return len(view.head & asked) / len(view.head) if view.head else 0.0
+    return min(1.0, 2 * len(view.head & asked) / (len(view.head) + len(query.terms)))
 
 
 def rank(query: Query, found: Iterable[Sequence[Passage]]) -> tuple[Scored, ...]:
@@ -284,8 +289,8 @@ def rank(query: Query, found: Iterable[Sequence[Passage]]) -> tuple[Scored, ...]
             0.47 * coverage
             + 0.15 * _total(weights, places[passage.locator])
             + 0.14 * _nearness(query, views[passage])
-            + 0.12 * _aboutness(query, views[passage])
-            + 0.12 / (1 + position / 4)
+            + 0.16 * _aboutness(query, views[passage])
+            + 0.08 / (1 + position / 4)
             - 0.04 * _remoteness(passage.locator)
         )
         each = Scored(passage, max(0.0, min(1.0, score)), coverage)
@@ -304,7 +309,7 @@ def _joined(found: Sequence[Scored]) -> Scored:
 def _remoteness(locator: str) -> int:
     """How far a name is from what questions are about: a topic is near, ``xml.dom.minidom.Node.normalize`` is not."""
     kind, _, name = locator.partition(":")
-    return 1 + name.removeprefix("builtins.").count(".") if kind == "doc" else 0
+    return name.count(".") + (not name.startswith("builtins.")) if kind == "doc" else 0
 
 
 def confidence(query: Query, ranked: Sequence[Scored]) -> float:
@@ -321,7 +326,8 @@ def confidence(query: Query, ranked: Sequence[Scored]) -> float:
 SOURCES = 5
 """Sources that an answer lists at most."""
 
-_PROSE = re.compile(r"[\"'(]*[A-Z*`\d]|[\w.]+(\(.*\))?: ")
+_PROSE = re.compile(r"[\"'(]*[A-Z*`\d]")
+_DOCUMENTED = re.compile(r"[\w.]+(\(.*\))?: \w")
 _END = re.compile(r"(?<=[.!?])(?<!e\.g\.)(?<!i\.e\.)(?<!cf\.)(?<!etc\.)[\"')\]]*\s+(?=[\"'(*`]*[A-Z])")
 
 
@@ -329,10 +335,14 @@ def _sentences(text: str) -> Iterator[str]:
     """Yield the sentences of a passage; grammar, tables, code and what only announces them are none."""
     for paragraph in re.split(r"\n\s*\n|\n(?=\s*[*-] )", text):
         flat = re.sub(r"^[*-] ", "", " ".join(paragraph.split()))
-        if "::=" in flat or ">>> " in flat or flat.startswith(("+--", "**PEP")) or not _PROSE.match(flat):
+        if "::=" in flat or ">>> " in flat or flat.startswith(("+--", "**PEP")):
+            continue
+        # A docstring's first line says what a thing is, often without a full stop.
+        documented = _DOCUMENTED.match(flat)
+        if not documented and not _PROSE.match(flat):
             continue
         for sentence in _END.split(flat):
-            if sentence.count(" ") >= 3 and sentence[-1] in ".!?)\"'":
+            if sentence.count(" ") >= 3 and (sentence[-1] in ".!?)\"'" or (documented and sentence[-1] != ":")):
                 yield sentence
 
 
@@ -358,9 +368,7 @@ def _telling(query: Query, source: Scored, most: int) -> tuple[str, ...]:
     if max(values, default=0.0) < 0.3 < max(told := _values(query, rows), default=0.0):
         return (rows[told.index(max(told))],)
     # An early sentence introduces the subject, and one after a telling one goes on about it.
-    values = [
-        value + 0.15 / (1 + at) + 0.35 * before for at, (before, value) in enumerate(pairwise((0.0, *values)))
-    ]
+    values = [value + 0.15 / (1 + at) + 0.35 * before for at, (before, value) in enumerate(pairwise((0.0, *values)))]
     order = sorted(range(len(found)), key=lambda at: (-values[at], at))[:most]
     return tuple(found[at] for at in sorted(order) if values[at] >= 0.5 * values[order[0]])
 

@@ -15,8 +15,8 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from enum import Enum
 from pathlib import Path
 from urllib.parse import quote
@@ -134,7 +134,7 @@ def open_folder(folder: Path, cache: Path | None = None, *, checkpoint: Checkpoi
     return Index(path, tuple((why, count) for why in Skip if (count := skipped[why] + reasons[why])))
 
 
-def search(index: Index, terms: Sequence[str], *, source: Source, limit: int = 16) -> tuple[Passage, ...]:
+def search(index: Index, terms: Sequence[str], *, source: Source, limit: int = 24) -> tuple[Passage, ...]:
     """The passages of one source that match any of ``terms``, best first.
 
     A term is a word, a phrase, an operator such as ``:=``, or a prefix such as ``compar*``. It is always quoted: no
@@ -311,13 +311,11 @@ def _whole(path: Path) -> bool:
 
 @contextmanager
 def _reported(folder: Path) -> Iterator[None]:
-    """Turns what the disk or SQLite refuses into one clear error."""
+    """Turns what the disk refuses into one clear error."""
     try:
         yield
     except OSError as error:
         raise CorpusError(f"cannot keep an index in {str(folder)!r}: {error.strerror or error}") from error
-    except sqlite3.Error as error:
-        raise CorpusError(f"cannot build an index in {str(folder)!r}: {error}") from error
 
 
 def _replace(path: Path, fill: Callable[[sqlite3.Connection], None], *, base: Path | None = None) -> None:
@@ -325,24 +323,27 @@ def _replace(path: Path, fill: Callable[[sqlite3.Connection], None], *, base: Pa
     with _reported(path.parent):
         partial = _begun(path, base)
     try:
-        with _reported(path.parent):
-            database = sqlite3.connect(partial, isolation_level=None)
-        with closing(database):
-            # No journal and no flush until the end: a file that is not whole is thrown away.
-            for statement in ("PRAGMA journal_mode = OFF", "PRAGMA synchronous = OFF", "BEGIN"):
-                database.execute(statement)
-            try:
-                fill(database)
-                for statement in (f"PRAGMA user_version = {FORMAT}", "COMMIT"):
-                    database.execute(statement)
-            except sqlite3.Error as error:
-                raise CorpusError(f"cannot build an index in {str(path.parent)!r}: {error}") from error
+        # Not under _reported: what a checkpoint raises may be an OSError too.
+        _write(partial, fill)
         with _reported(path.parent):
             with partial.open("rb+") as written:
                 os.fsync(written.fileno())
             partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _write(partial: Path, fill: Callable[[sqlite3.Connection], None]) -> None:
+    try:
+        with closing(sqlite3.connect(partial, isolation_level=None)) as database:
+            # No journal and no flush until the end: a file that is not whole is thrown away.
+            for statement in ("PRAGMA journal_mode = OFF", "PRAGMA synchronous = OFF", "BEGIN"):
+                database.execute(statement)
+            fill(database)
+            for statement in (f"PRAGMA user_version = {FORMAT}", "COMMIT"):
+                database.execute(statement)
+    except sqlite3.Error as error:
+        raise CorpusError(f"cannot build an index in {str(partial.parent)!r}: {error}") from error
 
 
 def _begun(path: Path, base: Path | None) -> Path:

@@ -341,6 +341,8 @@ def _module(name: str, tree: ast.Module, outward: frozenset[str]) -> Iterator[Pa
                 methods[passage.title.rpartition(".")[2]] = passage
                 yield passage
         match node:
+            case ast.Assign(targets=[ast.Name(id="__doc__")], value=ast.Constant(value=str(docstring))):
+                yield _documented(name, "", docstring)
             case ast.Assign(targets=[ast.Name(id=own)], value=ast.Attribute(attr=method)) if method in methods:
                 # "choice = _inst.choice" makes a function of a method.
                 yield _renamed(methods[method], f"{name}.{own}")

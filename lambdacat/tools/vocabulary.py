@@ -48,6 +48,9 @@ def is_code(word: str) -> bool:
 _SUFFIXES = ("ations", "ation", "ings", "ing", "ions", "ion", "ies", "ers", "er", "ed", "es", "s", "ly", "e", "y")
 
 
+_WHOLE = frozenset({"class", "string"})
+
+
 def stem(word: str) -> str:
     """A word without its ending, so that its other forms are recognized.
 
@@ -55,8 +58,9 @@ def stem(word: str) -> str:
     (True, True)
     """
     word = word.lower()
+    word = word.removesuffix("s") if word.removesuffix("s") in _WHOLE else word
     for suffix in _SUFFIXES:
-        if word.endswith(suffix) and len(word) - len(suffix) >= 3 and word not in ("string", "class"):
+        if word.endswith(suffix) and len(word) - len(suffix) >= 3 and word not in _WHOLE:
             word = word.removesuffix(suffix)
             break
     return word[:-1] if len(word) > 3 and word[-1] == word[-2] else word

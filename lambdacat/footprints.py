@@ -10,7 +10,7 @@ from rpds import HashTrieMap
 
 from lambdacat.bound import Resource
 from lambdacat.condition import Condition
-from lambdacat.merge import collect, is_merged, merge
+from lambdacat.merging import collect, is_merged, merge
 from lambdacat.optics import Lens, Traversal
 from lambdacat.place import Attr, Item, Place, PlanError, overlaps, place_text, settled
 from lambdacat.plan import Attempt, Bind, Choose, Focus, LoopWhile, Parallel, Plan, Pure, Recover, Task, _Fail

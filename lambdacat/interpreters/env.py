@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from random import Random
-from typing import Any
-from uuid import uuid4
+from typing import TYPE_CHECKING, Any
 
 from lambdacat.bound import Limits
 from lambdacat.context import Context
-from lambdacat.interpret.machine import TRIES, Sleep
-from lambdacat.interpret.trail import Trail, frames
+from lambdacat.interpreters.machine import TRIES, Sleep
+from lambdacat.interpreters.trail import Trail, frames
+
+if TYPE_CHECKING:
+    from random import Random
 
 
 class Environment:
@@ -35,7 +36,10 @@ class Environment:
     @property
     def id(self) -> str:
         """What tells this run from every other."""
-        self._id = self._id or uuid4().hex
+        if not self._id:
+            from uuid import uuid4
+
+            self._id = uuid4().hex
         return self._id
 
     def limiter(self) -> Any:
@@ -65,6 +69,8 @@ class _Source:
     def random(self) -> float:
         """The next number from 0 to 1."""
         if self._random is None:
+            from random import Random
+
             trail = Trail(self._stack)
             # Seeded by text: hashes of tuples differ between processes.
             self._random = Random(f"{self._env.context.seed}|{trail.path()}|{trail.turns(attempts=False)}")

@@ -27,9 +27,9 @@ from lambdacat.fault import (
     located,
     settled,
 )
-from lambdacat.interpret.segment import Fell, Request, Rest, Segment, Suspends, pieces, straight
-from lambdacat.interpret.trail import Kind, Trail
-from lambdacat.merge import Conflict, merge, mutable_parts, own_copy
+from lambdacat.interpreters.segment import Fell, Request, Rest, Segment, Suspends, pieces, straight
+from lambdacat.interpreters.trail import Kind, Trail
+from lambdacat.merging import Conflict, merge, mutable_parts, own_copy
 from lambdacat.optics import Iso, Lens, Traversal
 from lambdacat.plan import (
     Attempt,
@@ -276,7 +276,7 @@ def _enter_task(node: Task[Any, Any, Any], value: Any, stack: Any) -> State:
 
 
 def _own_segment(node: Any) -> Segment:
-    from lambdacat.interpret.segment import Leaf, leaf_of
+    from lambdacat.interpreters.segment import Leaf, leaf_of
 
     if type(node) is Task:
         return Segment((Leaf(node, node.call, ()),))

@@ -12,8 +12,8 @@ from returns.result import Failure, Success
 from lambdacat.bound import Limits
 from lambdacat.context import Context, context_of
 from lambdacat.fault import Outcome, TimedOut, settled
-from lambdacat.interpret.env import ActionCall, Environment
-from lambdacat.interpret.machine import (
+from lambdacat.interpreters.env import ActionCall, Environment
+from lambdacat.interpreters.machine import (
     FAIL,
     LEAVE,
     MEANING,
@@ -33,8 +33,8 @@ from lambdacat.interpret.machine import (
     fault_of,
     raised,
 )
-from lambdacat.interpret.segment import Fell, Segment, finish, flat, flat_probing
-from lambdacat.interpret.trail import Trail
+from lambdacat.interpreters.segment import Fell, Segment, finish, flat, flat_probing
+from lambdacat.interpreters.trail import Trail
 from lambdacat.plan import Plan
 from lambdacat.wiring import AWAITABLE
 
@@ -248,7 +248,7 @@ class Direct:
 
 def whirl(spin: Spin, value: Any, stack: Any) -> State:
     """A loop of plain calls, as flat as Python has it."""
-    from lambdacat.interpret.machine import ROUND
+    from lambdacat.interpreters.machine import ROUND
 
     test, fns = spin.test, spin.body.fns
     todo: Any = iter(fns)
@@ -302,7 +302,7 @@ def run(
     """
     check_plan("run", plan)
     if observers:
-        from lambdacat.interpret.traced import run_watched
+        from lambdacat.interpreters.traced import run_watched
 
         return run_watched(plan, value, context_of(context), observers)
     given = context_of(context)

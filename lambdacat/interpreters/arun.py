@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 from lambdacat.bound import Limits
 from lambdacat.context import Context, context_of
 from lambdacat.fault import Outcome
-from lambdacat.interpret.direct import check_plan, outcome_of
-from lambdacat.interpret.env import Environment
-from lambdacat.interpret.machine import MEANING, Table
+from lambdacat.interpreters.direct import check_plan, outcome_of
+from lambdacat.interpreters.env import Environment
+from lambdacat.interpreters.machine import MEANING, Table
 from lambdacat.plan import Plan
 
 A = TypeVar("A")
@@ -68,7 +68,7 @@ async def arun(
     """The result, computed concurrently on asyncio or trio. Cancellation passes through as itself."""
     check_plan("arun", plan)
     if observers:
-        from lambdacat.interpret.traced import arun_watched
+        from lambdacat.interpreters.traced import arun_watched
 
         return await arun_watched(plan, value, context_of(context), limits, observers)
     driver = driver_of(context_of(context), limits)
