@@ -34,7 +34,7 @@ class TaskOptions(TypedDict, total=False):
 
 
 if TYPE_CHECKING:
-    from lambdacat.signatures import task
+    from lambdacat.signatures import task as task
 else:
     # Its thirty overloads are read by checkers alone: at run time they would cost more than the rest of the import.
     def task(action=None, /, **options):

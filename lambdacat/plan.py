@@ -30,7 +30,6 @@ B_co = TypeVar("B_co", covariant=True)
 F_co = TypeVar("F_co", covariant=True)
 
 Parts = tuple[tuple[Any, ...], "tuple[Plan[Any, Any], ...]"]
-_node = frozen(eq=False, repr=False)
 _set = object.__setattr__
 
 
@@ -238,7 +237,7 @@ def _check_kinds(on: object) -> None:
 
 
 @final
-@_node
+@frozen(eq=False, repr=False)
 class Call:
     """How one action is called, found out once: what interpreters read of a task."""
 
@@ -252,7 +251,7 @@ class Call:
 
 
 @final
-@_node
+@frozen(eq=False, repr=False)
 class Task(Plan[A_contra, B_co], Generic[A_contra, B_co, F_co]):
     """One action as a plan: what ``task`` returns."""
 
@@ -306,7 +305,7 @@ class Task(Plan[A_contra, B_co], Generic[A_contra, B_co, F_co]):
 
 
 @final
-@_node
+@frozen(eq=False, repr=False)
 class Pure(Plan[A_contra, B_co]):
     """A total, instant function as a plan."""
 
@@ -328,7 +327,7 @@ class Pure(Plan[A_contra, B_co]):
 
 
 @final
-@_node
+@frozen(eq=False, repr=False)
 class _Identity(Plan[Any, Any]):
     @overload
     def __rshift__(self, other: _Identity) -> _Identity: ...
@@ -357,7 +356,7 @@ identity: Final = _Identity()
 
 
 @final
-@_node
+@frozen(eq=False, repr=False)
 class _Fail(Plan[object, Never]):
     fault: Fault
 
@@ -373,7 +372,7 @@ class _Fail(Plan[object, Never]):
 
 
 @final
-@_node
+@frozen(eq=False, repr=False)
 class Bind(Plan[A_contra, B_co]):
     """The plan that a function computes from the value."""
 
@@ -392,7 +391,7 @@ class Bind(Plan[A_contra, B_co]):
 
 
 @final
-@_node
+@frozen(eq=False, repr=False)
 class Sequence(Plan[A_contra, B_co]):
     """One plan after the other. Made of what it was given; ``steps`` is the flat row."""
 
@@ -442,7 +441,7 @@ def _flat_steps(node: Sequence[Any, Any]) -> tuple[Plan[Any, Any], ...]:
 
 
 @final
-@_node
+@frozen(eq=False, repr=False)
 class Parallel(Plan[A_contra, B_co]):
     """The same input to every branch, results joined."""
 
@@ -498,7 +497,7 @@ def _flat_branches(node: Parallel[Any, Any]) -> tuple[Plan[Any, Any], ...]:
 
 
 @final
-@_node
+@frozen(eq=False, repr=False)
 class Choose(Plan[A_contra, B_co]):
     """One of several plans, picked by a selector; ``plans`` has the default last when there is one."""
 
@@ -531,7 +530,7 @@ class Choose(Plan[A_contra, B_co]):
 
 
 @final
-@_node
+@frozen(eq=False, repr=False)
 class Focus(Plan[A_contra, B_co]):
     """A plan inside the part or parts that ``reads`` reaches, its results put back there or into ``writes``."""
 
@@ -556,7 +555,7 @@ class Focus(Plan[A_contra, B_co]):
 
 
 @final
-@_node
+@frozen(eq=False, repr=False)
 class LoopWhile(Plan[A_contra, B_co]):
     """A plan repeated while a condition holds, the condition first."""
 
@@ -579,7 +578,7 @@ class LoopWhile(Plan[A_contra, B_co]):
 
 
 @final
-@_node
+@frozen(eq=False, repr=False)
 class Recover(Plan[A_contra, B_co]):
     """A plan, and what to do instead when it faults: ``other``, or the plan that ``handler`` gives for the fault."""
 
@@ -599,7 +598,7 @@ class Recover(Plan[A_contra, B_co]):
 
 
 @final
-@_node
+@frozen(eq=False, repr=False)
 class Attempt(Plan[A_contra, B_co]):
     """A plan with its outcome as the result."""
 
@@ -610,7 +609,7 @@ class Attempt(Plan[A_contra, B_co]):
 
 
 @final
-@_node
+@frozen(eq=False, repr=False)
 class Within(Plan[A_contra, B_co]):
     """The same plan under a bound."""
 
@@ -661,7 +660,7 @@ class Composite(Plan[A_contra, B_co]):
 
 
 @final
-@_node
+@frozen(eq=False, repr=False)
 class Named(Composite[A_contra, B_co]):
     """A plan under a name of its own."""
 

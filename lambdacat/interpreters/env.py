@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class Environment:
     """One run, as everything that runs in it sees it."""
 
-    __slots__ = ("_id", "_limiter", "abandoned", "backend", "clock", "context", "eager", "limits", "permits", "recorder")
+    __slots__ = ("_id", "_limiter", "abandoned", "at", "backend", "clock", "context", "eager", "limits", "permits", "recorder")
 
     def __init__(self, context: Context, clock: Callable[[], float], limits: Limits, recorder: Any = None) -> None:
         self.context = context
@@ -27,6 +27,8 @@ class Environment:
         self.abandoned = 0
         """Threads that were left behind at a timeout."""
         self.backend: Any = None
+        self.at: Any = None
+        """The stack of the node that a watched run stands at."""
         self.permits: Any = None
         self.eager = 0
         """Branches that are being started on one Python stack."""

@@ -13,6 +13,7 @@ from typing import Any
 from returns.result import Failure, Success
 
 from lambdacat.bound import Retry, Timeout
+from lambdacat.condition import Condition
 from lambdacat.fault import (
     ActionFailed,
     AllFailed,
@@ -27,7 +28,7 @@ from lambdacat.fault import (
     located,
     settled,
 )
-from lambdacat.interpreters.segment import Fell, Request, Rest, Segment, Suspends, pieces, straight
+from lambdacat.interpreters.segment import Fell, Request, Segment, Suspends, pieces, straight
 from lambdacat.interpreters.trail import Kind, Trail
 from lambdacat.merging import Conflict, merge, mutable_parts, own_copy
 from lambdacat.optics import Iso, Lens, Traversal
@@ -49,7 +50,7 @@ from lambdacat.plan import (
     _Fail,
     _Identity,
 )
-from lambdacat.policy import ALL, Race, Settled, Verdict
+from lambdacat.policy import ALL, NBest, Race, Verdict
 
 State = tuple[Any, Any, Any]
 
@@ -228,7 +229,7 @@ class Turn(Request):
 class Join:
     """The op of a fork that has its verdict."""
 
-    __slots__ = ("fork", "name", "verdict")
+    __slots__ = ("fork", "verdict")
 
     def __init__(self, fork: Fork, verdict: Verdict) -> None:
         self.fork = fork
@@ -240,12 +241,11 @@ class Join:
 
 def fault_of(error: Exception, site: Trail, name: str, value: Any, branches: Any = None) -> Fault:
     """The fault that an exception is."""
-    match error:
-        case Conflict(place=place, branches=who):
-            names = tuple(f"{i} {branches[i].name}" if branches else f"part {i}" for i in who)
-            return MergeConflict(path=place, branches=names, at=site, name=name, input=value)
-        case Suspends():
-            return WouldBlock(at=site, name=name, input=value)
+    if isinstance(error, Conflict):
+        names = tuple(f"{i} {branches[i].name}" if branches else f"part {i}" for i in error.branches)
+        return MergeConflict(path=error.place, branches=names, at=site, name=name, input=value)
+    if isinstance(error, Suspends):
+        return WouldBlock(at=site, name=name, input=value)
     return ActionFailed(error=error, at=site, name=name, input=value)
 
 
@@ -265,9 +265,12 @@ def _fail_at(fault: Fault, node: Plan[Any, Any], value: Any, stack: Any) -> Stat
 
 def plain_test(test: Any) -> Callable[[Any], Any]:
     """A condition or selector as the quickest callable with its meaning."""
+    quick: Callable[[Any], Any] = test
     if isinstance(test, Lens):
-        return test.getter
-    return getattr(test, "test", test) if type(test).__name__ == "Condition" else test
+        quick = test.getter
+    elif isinstance(test, Condition):
+        quick = test.test
+    return quick
 
 
 def _enter_task(node: Task[Any, Any, Any], value: Any, stack: Any) -> State:
@@ -302,6 +305,12 @@ def _pieces(node: Sequence[Any, Any]) -> Any:
 
 def _enter_sequence(node: Sequence[Any, Any], value: Any, stack: Any) -> State:
     row = node.memo("pieces", _pieces)
+    return row[0][0], value, (SEQUENCE, node, (1, row), stack)
+
+
+def _enter_sequence_apart(node: Sequence[Any, Any], value: Any, stack: Any) -> State:
+    """As ``_enter_sequence``, with a focused leaf entered as the two nodes that it is."""
+    row = node.memo("steps apart", lambda n: pieces(n, fused=False))
     return row[0][0], value, (SEQUENCE, node, (1, row), stack)
 
 
@@ -469,29 +478,33 @@ def _enter_join(op: Join, _: Any, stack: Any) -> State:
     site = Trail(stack, (), fork.value, node)
     seconds = fork.seconds or 0.0
     late = TimedOut(seconds=seconds, at=site, name=node.name, input=fork.value)
-    match verdict.kind:
-        case "won":
-            try:
-                return LEAVE, _joined(fork, tuple(entry[2] for entry in entries)), stack
-            except Conflict as conflict:
-                branches = None if fork.plans is None else fork.plans
-                return FAIL, fault_of(conflict, site, node.name, fork.value, branches), stack
-        case "settled":
-            ended = {i: Success(v) if won else Failure(settled(v)) for i, won, v in entries}
-            return LEAVE, node.join(fork.value, tuple(ended.get(i, Failure(late)) for i in range(fork.total))), stack
-        case "lost":
-            first, *others = (entry[2] for entry in entries)
-            return FAIL, _beside(first, tuple(map(settled, others))), stack
-        case "timed out":
-            return FAIL, late, stack
-    ended = {entry[0]: settled(entry[2]) for entry in (verdict.missing or entries)}
-    won = tuple(entry[2] for entry in entries) if verdict.missing or verdict.kind == "too few" else ()
-    missing = fork.total - len(ended) - len(won)
-    faults = (*(ended[i] for i in sorted(ended)), *[late] * missing)
-    if verdict.kind == "all failed":
-        return FAIL, AllFailed(faults=faults, at=site, name=node.name, input=fork.value), stack
-    wanted = getattr(fork.policy, "n", None) or fork.policy.k
-    return FAIL, TooFew(wanted=wanted, results=won, faults=faults, at=site, name=node.name, input=fork.value), stack
+    if verdict.kind == "won":
+        try:
+            return LEAVE, _joined(fork, tuple(entry[2] for entry in entries)), stack
+        except Conflict as conflict:
+            return FAIL, fault_of(conflict, site, node.name, fork.value, fork.plans), stack
+    if verdict.kind == "settled":
+        outcomes = {i: Success(v) if won else Failure(settled(v)) for i, won, v in entries}
+        row = tuple(outcomes.get(i, Failure(late)) for i in range(fork.total))
+        return LEAVE, node.join(fork.value, row), stack
+    if verdict.kind == "lost":
+        first, *others = (entry[2] for entry in entries)
+        return FAIL, _beside(first, tuple(map(settled, others))), stack
+    if verdict.kind == "timed out":
+        return FAIL, late, stack
+    return FAIL, _short(fork, verdict, late, site), stack
+
+
+def _short(fork: Fork, verdict: Verdict, late: Fault, site: Trail) -> Fault:
+    """The fault of a race that has too few successes; a branch that its timeout cut off has timed out."""
+    won = {entry[0]: entry[2] for entry in verdict.entries if entry[1]}
+    lost = {entry[0]: settled(entry[2]) for entry in (*verdict.entries, *verdict.missing) if not entry[1]}
+    faults = tuple(lost.get(i, late) for i in range(fork.total) if i not in won)
+    name = fork.node.name
+    if not won:
+        return AllFailed(faults=faults, at=site, name=name, input=fork.value)
+    wanted = fork.policy.n if isinstance(fork.policy, NBest) else fork.policy.k
+    return TooFew(wanted=wanted, results=tuple(won.values()), faults=faults, at=site, name=name, input=fork.value)
 
 
 def _beside(fault: Fault, others: tuple[Fault, ...]) -> Fault:
@@ -564,6 +577,7 @@ EDGE = Kind(
     child=_branch_child,
     whole=lambda turn: turn.fork.value,
     turn=_branch_part,
+    bottom=True,
 )
 """The bottom of a branch that runs on its own; what lies below is there for its path."""
 
@@ -650,6 +664,3 @@ def raised(error: Exception, op: Any, value: Any, stack: Any) -> State:
     else:
         node = op.fork.node if isinstance(op, Join) else op.node
     return FAIL, fault_of(error, Trail(stack, (), value, node), node.name, value), stack
-
-
-__all__ = ["FAIL", "LEAVE", "LOST", "MEANING", "WON", "Rest", "Segment", "Settled", "advance"]

@@ -48,16 +48,6 @@ class Segment(Request):
         self.hops: Any = None
 
 
-class Rest(Request):
-    """A straight run from its i-th leaf on."""
-
-    __slots__ = ("index", "segment")
-
-    def __init__(self, segment: Segment, index: int) -> None:
-        self.segment = segment
-        self.index = index
-
-
 def _pure_call(node: Pure[Any, Any]) -> Call:
     return Call(node.fn, "inline")
 

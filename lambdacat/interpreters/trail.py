@@ -19,10 +19,18 @@ Stack = Any
 class Kind:
     """One kind of frame: how it is left by a value and by a fault, and what it says of where it is."""
 
-    __slots__ = ("child", "fail", "leave", "retried", "turn", "whole")
+    __slots__ = ("bottom", "child", "fail", "leave", "retried", "turn", "whole")
 
     def __init__(
-        self, leave: Any, fail: Any = None, child: Any = 0, whole: Any = None, turn: Any = None, retried: bool = False
+        self,
+        leave: Any,
+        fail: Any = None,
+        child: Any = 0,
+        whole: Any = None,
+        turn: Any = None,
+        *,
+        retried: bool = False,
+        bottom: bool = False,
     ) -> None:
         self.leave = leave
         self.fail = fail
@@ -35,6 +43,8 @@ class Kind:
         """Which round, attempt or part it is in, for frames that are entered more than once."""
         self.retried = retried
         """Whether those are attempts at the same thing."""
+        self.bottom = bottom
+        """Whether a task of its own begins here."""
 
 
 def _step(kind: Kind, node: Plan[Any, Any], data: Any) -> At:
@@ -102,6 +112,9 @@ class Trail:
     def __hash__(self) -> int:
         return hash(self.path())
 
+    def __repr__(self) -> str:
+        return repr(self.path())
+
 
 class Settled:
     """A site as a value: the nodes on the way, and the last whole value."""
@@ -137,6 +150,9 @@ class Settled:
 
     def __hash__(self) -> int:
         return hash(self.path())
+
+    def __repr__(self) -> str:
+        return repr(self.path())
 
 
 _DEEPEST = 12

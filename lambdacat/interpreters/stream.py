@@ -1,0 +1,160 @@
+"""The events of a run as they happen."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import AsyncIterator, Mapping
+from types import TracebackType
+from typing import Any, Generic, TypeVar, final
+
+from lambdacat.bound import Limits
+from lambdacat.context import Context, context_of
+from lambdacat.event import Ended, Event
+from lambdacat.interpreters.direct import check_plan
+from lambdacat.plan import Plan
+
+A = TypeVar("A")
+B = TypeVar("B")
+B_co = TypeVar("B_co", covariant=True)
+
+_LIMITS = Limits()
+
+
+class _Feed:
+    """What the run writes and the stream reads. The run holds this alone, so a dropped stream can be noticed."""
+
+    __slots__ = ("error", "events", "over", "wake")
+
+    def __init__(self, event: Any) -> None:
+        self.events: deque[Any] = deque()
+        self.wake = event()
+        self.over = event()
+        self.error: BaseException | None = None
+
+    def put(self, item: Any) -> None:
+        """An observer of the run."""
+        self.events.append(item)
+        self.wake.set()
+
+
+async def _feed(feed: _Feed, plan: Any, value: Any, context: Context, limits: Limits) -> None:
+    from lambdacat.interpreters.traced import arun_watched
+
+    try:
+        await arun_watched(plan, value, context, limits, (feed.put,))
+    except BaseException as error:  # noqa: BLE001  it is raised again where the events are read
+        feed.error = error
+    finally:
+        feed.over.set()
+        feed.wake.set()
+
+
+def _spawn(feed: _Feed, *given: Any) -> Any:
+    """Start the run beside the reader; gives what cancels it."""
+    import asyncio
+
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        return _spawn_on_trio(feed, *given)
+    task = loop.create_task(_feed(feed, *given))
+
+    def cancel() -> None:
+        if not task.done() and not loop.is_closed():
+            task.cancel()
+
+    return cancel
+
+
+def _spawn_on_trio(feed: _Feed, *given: Any) -> Any:
+    import trio
+
+    scope = trio.CancelScope()
+
+    async def guarded() -> None:
+        with scope:
+            await _feed(feed, *given)
+
+    # Contextvars of the reader flow down, as they do into a task of asyncio.
+    from contextvars import copy_context
+
+    trio.lowlevel.spawn_system_task(guarded, context=copy_context())
+    return scope.cancel
+
+
+@final
+class EventStream(AsyncIterator["Event[B_co]"], Generic[B_co]):
+    """A run that is read with ``async for``, best inside ``async with``: leaving the block has awaited every task.
+
+    A bare ``async for`` that is left early cancels the run by the next tick.
+    """
+
+    def __init__(self, plan: Plan[Any, B_co], value: Any, context: Context, limits: Limits) -> None:
+        self._given = (plan, value, context, limits)
+        self._feed: _Feed | None = None
+        self._cancel: Any = None
+        self._done = False
+
+    def _start(self) -> _Feed:
+        if self._feed is None:
+            from anyio import Event as Signal
+
+            self._feed = _Feed(Signal)
+            self._cancel = _spawn(self._feed, *self._given)
+        return self._feed
+
+    def __aiter__(self) -> EventStream[B_co]:
+        return self
+
+    async def __anext__(self) -> Event[B_co]:
+        if self._done:
+            raise StopAsyncIteration
+        feed = self._start()
+        while not feed.events:
+            if feed.over.is_set():
+                self._done = True
+                if feed.error is not None:
+                    raise feed.error
+                raise StopAsyncIteration
+            feed.wake = type(feed.wake)()
+            await feed.wake.wait()
+        event: Event[B_co] = feed.events.popleft()
+        if isinstance(event, Ended):
+            self._done = True
+            await feed.over.wait()
+        return event
+
+    async def __aenter__(self) -> EventStream[B_co]:
+        self._start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None, /
+    ) -> None:
+        from anyio import CancelScope
+
+        feed = self._start()
+        self._done = True
+        if not feed.over.is_set():
+            self._cancel()
+            with CancelScope(shield=True):
+                await feed.over.wait()
+        # What must end the program does so here too; that the run was cancelled is what leaving early means.
+        if kind is None and isinstance(feed.error, (KeyboardInterrupt, SystemExit)):
+            raise feed.error
+
+    def __del__(self) -> None:
+        if self._cancel is not None and self._feed is not None and not self._feed.over.is_set():
+            self._cancel()
+
+
+def stream(
+    plan: Plan[A, B],
+    value: A,
+    *,
+    context: Context | Mapping[str, Any] | None = None,
+    limits: Limits = _LIMITS,
+) -> EventStream[B]:
+    """The events of a run as they happen, ``Ended`` last: ``async with stream(plan, value) as events``."""
+    check_plan("stream", plan)
+    return EventStream(plan, value, context_of(context), limits)

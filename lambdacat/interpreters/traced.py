@@ -1,0 +1,221 @@
+"""Runs that are watched: the trace as a value, and observers told at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Coroutine, Mapping
+from contextvars import copy_context
+from typing import Any, TypeVar
+
+from lambdacat.bound import Limits
+from lambdacat.context import Context, context_of
+from lambdacat.effects.writer import Writer
+from lambdacat.event import Ended, Trace
+from lambdacat.fault import Outcome
+from lambdacat.interpreters.arun import driver_of
+from lambdacat.interpreters.direct import Direct, check_plan, outcome_of
+from lambdacat.interpreters.env import Environment
+from lambdacat.interpreters.machine import LEAVE, State, fallen
+from lambdacat.interpreters.recording import (
+    Begin,
+    Bundle,
+    Finish,
+    Recorder,
+    begun,
+    finished,
+    leaf_row,
+    watched_table,
+)
+from lambdacat.interpreters.segment import Fell, Segment, finish
+from lambdacat.plan import Plan
+from lambdacat.wiring import AWAITABLE
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+_LIMITS = Limits()
+_TABLE = watched_table()
+
+
+class WatchedDirect(Direct):
+    """As ``Direct``, with every node and action written down."""
+
+    __slots__ = ()
+
+    def segment(self, segment: Segment, value: Any, stack: Any) -> State:
+        """A straight run."""
+        recorder = self.env.recorder
+        if not recorder.observers and segment.plain and not self.bounds:
+            return self.marked(recorder, segment, value, stack)
+        for index, leaf in enumerate(segment.leaves):
+            if self.bounds and (late := self.expired()) is not None:
+                return late
+            row = leaf_row(recorder, segment, leaf, value, stack)
+            try:
+                made = self.perform(segment, index, leaf, value, stack, row)
+            except BaseException:
+                recorder.finish(row, "cancelled")
+                raise
+            if type(made) is Fell:
+                state = fallen(segment, made, stack)
+                recorder.finish(row, "failed", fault=state[1])
+                return state
+            recorder.finish(row, "succeeded", made)
+            value = made
+        return LEAVE, value, stack
+
+    def marked(self, recorder: Recorder, segment: Segment, value: Any, stack: Any) -> State:
+        """A straight run that nobody observes: its marks in one list."""
+        clock = recorder.clock
+        bundle = Bundle(segment, stack, value, clock())
+        recorder.rows.append(bundle)
+        loop = _flat_marking if segment.quick else _flat_marking_probing
+        given = (segment.fns, value, clock, bundle.marks.append)
+        made = loop(*given) if self.own is None else self.own.run(loop, *given)
+        if type(made) is Fell:
+            bundle.marks.append(clock())
+            state = fallen(segment, made, stack)
+            bundle.fault = state[1]
+            return state
+        return LEAVE, made, stack
+
+    def expired(self) -> State | None:
+        """As ``Direct.expired``, with the open spans cut off."""
+        open_ = list(self.bounds)
+        state = super().expired()
+        if state is not None:
+            owner = open_[len(self.bounds)]
+            self.env.recorder.cancelled(self.env.at, owner.stack)
+        return state
+
+    def begin(self, request: Begin, value: Any, stack: Any) -> State:
+        """A node is entered."""
+        self.env.at = stack
+        return begun(self.env.recorder, request, value, stack)
+
+    def finish(self, request: Finish, value: Any, stack: Any) -> State:
+        """A node is left."""
+        self.env.at = stack
+        return finished(self.env.recorder, request, value, stack)
+
+    answers = {**Direct.answers, Segment: segment, Begin: begin, Finish: finish}
+
+
+def _flat_marking(fns: tuple[Any, ...], value: Any, clock: Any, mark: Any) -> Any:
+    todo = iter(fns)
+    try:
+        for fn in todo:
+            value = fn(value)
+            mark(clock())
+            mark(value)
+    except Exception as error:  # noqa: BLE001  where a user's exception becomes a fault
+        if error.__traceback__ is not None:
+            error.__traceback__ = error.__traceback__.tb_next
+        return Fell(len(fns) - 1 - todo.__length_hint__(), error, value)
+    return value
+
+
+def _flat_marking_probing(fns: tuple[Any, ...], value: Any, clock: Any, mark: Any) -> Any:
+    def probed(fn: Any) -> Any:
+        def call(given: Any) -> Any:
+            made = fn(given)
+            return finish(made) if AWAITABLE[type(made)] else made
+
+        return call
+
+    return _flat_marking(tuple(map(probed, fns)), value, clock, mark)
+
+
+def watched_driver(driver: Any) -> Any:
+    """A concurrent driver class, with every node and action written down."""
+
+    class Watched(driver):  # type: ignore[misc]
+        __slots__ = ()
+
+        async def segment(self, segment: Segment, value: Any, stack: Any) -> State:
+            recorder = self.env.recorder
+            for index, leaf in enumerate(segment.leaves):
+                row = leaf_row(recorder, segment, leaf, value, stack)
+                try:
+                    made = await self.perform(segment, index, leaf, value, stack, row)
+                except BaseException:
+                    recorder.finish(row, "cancelled")
+                    raise
+                if type(made) is Fell:
+                    state = fallen(segment, made, stack)
+                    recorder.finish(row, "failed", fault=state[1])
+                    return state
+                recorder.finish(row, "succeeded", made)
+                value = made
+            return LEAVE, value, stack
+
+        def begin(self, request: Begin, value: Any, stack: Any) -> State:
+            return begun(self.env.recorder, request, value, stack)
+
+        def finish(self, request: Finish, value: Any, stack: Any) -> State:
+            return finished(self.env.recorder, request, value, stack)
+
+        instant = {**driver.instant, Begin: begin, Finish: finish}
+        waits = {**driver.waits, Segment: segment}
+
+    return Watched
+
+
+def _watched(plan: Any, value: Any, context: Context, observers: Collection[Any]) -> tuple[Any, Recorder]:
+    check_plan("a runner", plan)
+    recorder = Recorder(context.clock, observers)
+    direct = WatchedDirect(Environment(context, context.clock, _LIMITS, recorder), _TABLE)
+    return outcome_of(copy_context().run(direct.iterate, (plan, value, None))), recorder
+
+
+def run_watched(plan: Any, value: Any, context: Context, observers: Collection[Any]) -> Outcome[Any]:
+    """``run``, with observers."""
+    outcome, recorder = _watched(plan, value, context, observers)
+    recorder.tell(Ended(outcome))
+    return outcome
+
+
+async def _awatched(
+    plan: Any, value: Any, context: Context, limits: Limits, observers: Collection[Any]
+) -> tuple[Any, Recorder]:
+    check_plan("a runner", plan)
+    driver = driver_of(context, limits, table=_TABLE, kind=watched_driver)
+    recorder = Recorder(driver.env.clock, observers)
+    driver.env.recorder = recorder
+    return outcome_of(await driver.iterate((plan, value, None))), recorder
+
+
+async def arun_watched(
+    plan: Any, value: Any, context: Context, limits: Limits, observers: Collection[Any]
+) -> Outcome[Any]:
+    """``arun``, with observers."""
+    outcome, recorder = await _awatched(plan, value, context, limits, observers)
+    recorder.tell(Ended(outcome))
+    return outcome
+
+
+def traced(
+    plan: Plan[A, B], *, context: Context | Mapping[str, Any] | None = None
+) -> Callable[[A], Writer[Outcome[B], Trace]]:
+    """The arrow that also gives what happened. Law: without its trace it is ``run``."""
+    check_plan("traced", plan)
+    given = context_of(context)
+
+    def arrow(value: A) -> Writer[Outcome[B], Trace]:
+        outcome, recorder = _watched(plan, value, given, ())
+        return Writer(outcome, recorder.trace())
+
+    return arrow
+
+
+def atraced(
+    plan: Plan[A, B], *, context: Context | Mapping[str, Any] | None = None
+) -> Callable[[A], Coroutine[Any, Any, Writer[Outcome[B], Trace]]]:
+    """``traced``, concurrently."""
+    check_plan("atraced", plan)
+    given = context_of(context)
+
+    async def arrow(value: A) -> Writer[Outcome[B], Trace]:
+        outcome, recorder = await _awatched(plan, value, given, _LIMITS, ())
+        return Writer(outcome, recorder.trace())
+
+    return arrow
