@@ -157,7 +157,10 @@ def parallel_of(plans: tuple[Any, ...], policy: Any, join: Any, limit: Any, time
     if not plans:
         if not isinstance(policy, (All, Settled)):
             raise PlanError("a race of no branches can never have a winner: give parallel at least one plan")
-        return identity if join is None else pure(lambda value: join(value, ()))
+        if join is None:
+            return identity
+        joined: Plan[Any, Any] = pure(lambda value: join(value, ()))
+        return joined
     node: Plan[Any, Any] = Parallel(plans, policy, join, _limit(limit), seconds)
     if isinstance(policy, All) and join is None and len(plans) == 1:
         return plans[0] if seconds is None else plans[0].timeout(seconds)

@@ -49,10 +49,12 @@ class Condition(Generic[S_contra]):
         return bool(self.test(whole))
 
     def __and__(self, other: Condition[S_contra]) -> Condition[S_contra]:
-        return _joined("and", self, other)
+        made: Condition[S_contra] = _joined("and", self, other)
+        return made
 
     def __or__(self, other: Condition[S_contra]) -> Condition[S_contra]:
-        return _joined("or", self, other)
+        made: Condition[S_contra] = _joined("or", self, other)
+        return made
 
     def __invert__(self) -> Condition[S_contra]:
         if self._kind == "not":

@@ -80,7 +80,8 @@ class Trace:
         from lambdacat.drawing import render
 
         drawn: Any = self
-        return render(drawn)
+        text: str = render(drawn)
+        return text
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         from lambdacat.drawing import render

@@ -245,7 +245,7 @@ class PlanFailed(ExceptionGroup[Exception]):
         """The fault that the run ended with."""
         return self._fault
 
-    def derive(self, excs: Any) -> PlanFailed:
+    def derive(self, excs: Any) -> Any:
         """The part of the group that ``except*`` or ``split`` takes; it keeps the fault."""
         made = PlanFailed(self.message, excs)
         made._fault = self._fault

@@ -10,7 +10,7 @@ from rpds import HashTrieMap
 
 from lambdacat.bound import Resource
 from lambdacat.condition import Condition
-from lambdacat.merging import collect, is_merged, merge
+from lambdacat.merging import is_merged, merge
 from lambdacat.optics import Lens, Traversal
 from lambdacat.place import Attr, Item, Place, PlanError, overlaps, place_text, settled
 from lambdacat.plan import Attempt, Bind, Choose, Focus, LoopWhile, Parallel, Plan, Pure, Recover, Task, _Fail
@@ -128,6 +128,8 @@ def _touch(node: Plan[Any, Any], below: list[Touch]) -> Touch:
             score = getattr(node.policy, "by", None)
             read = [Touch(read_by(score))] if score is not None else []
             return _union([*below, *read, *([] if node.join in (None, merge) else [_OPAQUE])])
+        case _:
+            pass
     return _union(below)
 
 
@@ -156,10 +158,9 @@ class _Claims(NamedTuple):
     """The branch that writes a place."""
     below: HashTrieMap[Place, str]
     """A branch that writes something inside a place."""
-    rows: tuple[tuple[Place, str], ...] = ()
-    """The same as a list, where it is short."""
 
-    def claimed(self, place: Place, branch: str) -> _Claims:
+    def refuse(self, place: Place, branch: str) -> None:
+        """Errors: ``FootprintConflict`` when another branch writes there."""
         spot = settled(place)
         above = [spot[:length] for length in range(len(spot) + 1)]
         other = next((self.at[one] for one in above if one in self.at), None) or self.below.get(spot)
@@ -168,11 +169,6 @@ class _Claims(NamedTuple):
                 f"{other} and {branch} both write {place_text(place) or 'the whole value'} side by side; declare how to merge it"
                 " (merged(...)), or let one branch write it"
             )
-        claimed = self.below
-        for one in above[:-1]:
-            if one not in claimed:
-                claimed = claimed.insert(one, branch)
-        return _Claims(self.at.insert(spot, branch), claimed)
 
 
 _NO_CLAIMS = _Claims(HashTrieMap(), HashTrieMap())
@@ -180,7 +176,6 @@ _NO_CLAIMS = _Claims(HashTrieMap(), HashTrieMap())
 
 def _written(branch: Plan[Any, Any]) -> list[tuple[Place, str]]:
     places = {place for place, merged in touch(branch).declared if not merged}
-    # Longest first: what one branch writes twice, at a place and inside it, is no conflict with itself.
     return [(place, branch.name) for place in sorted(places, key=place_text)]
 
 
@@ -214,12 +209,9 @@ def _outermost(rows: list[tuple[Place, str]]) -> list[tuple[Place, str]]:
 
 
 def _joined(before: _Claims, now: _Claims, place: Place, name: str) -> _Claims:
-    before.claimed(place, name)
+    before.refuse(place, name)
     spot = settled(place)
     inner = now.below
     for length in range(len(spot)):
         inner = inner.insert(spot[:length], name)
     return _Claims(now.at.insert(spot, name), inner)
-
-
-__all__ = ["Footprint", "FootprintConflict", "check_conflicts", "collect", "footprint", "read_by", "touch"]

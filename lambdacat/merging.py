@@ -48,12 +48,13 @@ class Merges:
 def merged(combine: Callable[[A, A, A], A], *, default: A) -> A:
     """A state field whose concurrent changes combine as ``combine(fork, left, right)`` instead of conflicting.
 
-    For attrs classes and dataclasses; a named tuple also takes it, once ``lens`` or a run has seen its class. Every
-    class takes the annotation ``Merges``. Law: to keep ``&`` commutative, so must ``combine`` be; ``lambdacat.testing`` checks it.
+    For attrs classes and dataclasses; a named tuple takes it too, once ``lens`` has seen its class. Every class takes
+    the annotation ``Merges``. Law: to keep ``&`` commutative, so must ``combine`` be; ``lambdacat.testing`` checks it.
     """
     from lambdacat.declared import MergedField
 
-    field: Any = MergedField(combine, default)
+    declared: Any = MergedField(combine, default)
+    field: A = declared
     return field
 
 
@@ -68,9 +69,7 @@ def concat(fork: tuple[A, ...], left: tuple[A, ...], right: tuple[A, ...]) -> tu
     return left + right[n:]
 
 
-@cache
-def merges_of(cls: type) -> Mapping[str, Combine]:
-    """The declared merges of a class, by field."""
+def _merges_of(cls: type) -> Mapping[str, Combine]:
     found: dict[str, Combine] = {}
     record = record_of(cls)
     if record is None:
@@ -85,6 +84,10 @@ def merges_of(cls: type) -> Mapping[str, Combine]:
         if declared is not None:
             found[name] = declared.combine
     return found
+
+
+merges_of: Callable[[type], Mapping[str, Combine]] = cache(_merges_of)
+"""The declared merges of a class, by field."""
 
 
 def is_merged(root: Any, place: Place) -> bool:
@@ -202,7 +205,8 @@ def _merged_items(place: Place, base: Mapping[Any, Any], tips: list[tuple[int, A
             made[key] = value
         else:
             made = put_item(made, key, value)
-    return made if type(base) in (dict, type(made)) else type(base)(made)
+    kind: Any = type(base)
+    return made if kind in (dict, type(made)) else kind(made)
 
 
 def _without(whole: Any, key: Any) -> Any:

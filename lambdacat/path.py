@@ -73,6 +73,10 @@ def lens(root: type[S], path: Callable[[S], A]) -> Lens[S, A]:
     if type(walked) is not _Walk:
         raise PlanError(f"the path function of lens({_name_of(root)}, ...) must return the part it walked to")
     steps = _steps(walked)
+    if "_field_defaults" in vars(root) if isinstance(root, type) else False:
+        from lambdacat.declared import adopt
+
+        adopt(root)
     _check(root, steps)
     return Lens(root, steps)
 

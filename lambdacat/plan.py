@@ -89,7 +89,7 @@ class Plan(Generic[A_contra, B_co]):
         Errors: ``FootprintConflict`` at once when both *declare* a write to one place that declares no merge; tasks on
         the whole value are checked when run.
         """
-        if not isinstance(other, Plan):
+        if not _is_plan(other):
             return NotImplemented
         from lambdacat.build import parallel
 
@@ -97,7 +97,7 @@ class Plan(Generic[A_contra, B_co]):
 
     def __or__(self, other: Plan[A_contra, C]) -> Plan[A_contra, B_co | C]:
         """This plan, or ``other`` on the same input when this one faults. Law: associative; unit ``fail``."""
-        return Recover(None, self, other) if isinstance(other, Plan) else NotImplemented
+        return Recover(None, self, other) if _is_plan(other) else NotImplemented
 
     def map(self, f: Callable[[B_co], C]) -> Plan[A_contra, C]:
         """``self >> pure(f)``; written as a method, every checker infers the parameter of a lambda."""
@@ -220,6 +220,10 @@ class Plan(Generic[A_contra, B_co]):
         return {"text/plain": render(self), "text/vnd.mermaid": render(self, "mermaid")}
 
 
+def _is_plan(value: Any) -> bool:
+    return isinstance(value, Plan)
+
+
 def _check_name(name: object) -> None:
     if not isinstance(name, str) or not name.strip():
         raise PlanError(f"a name is text that is not blank, not {name!r}")
@@ -281,8 +285,9 @@ class Task(Plan[A_contra, B_co], Generic[A_contra, B_co, F_co]):
     def named(self, name: str) -> Plan[A_contra, B_co]:
         """The same task under another name."""
         _check_name(name)
-        data = self.parts()[0]
-        return Task(data[0], name, *data[2:], self.call)
+        from attrs import evolve
+
+        return evolve(self, name=name)
 
     def parts(self) -> Parts:
         return (
@@ -301,7 +306,9 @@ class Task(Plan[A_contra, B_co], Generic[A_contra, B_co, F_co]):
     def from_parts(cls, data: tuple[Any, ...], children: tuple[Plan[Any, Any], ...]) -> Plan[Any, Any]:
         from lambdacat.leaf import compiled
 
-        return cls(*data, compiled(data[0], data[2], data[3], data[8]))
+        make: Any = cls
+        made: Plan[Any, Any] = make(*data, compiled(data[0], data[2], data[3], data[8]))
+        return made
 
 
 @final
@@ -361,7 +368,7 @@ class _Fail(Plan[object, Never]):
     fault: Fault
 
     def __or__(self, other: Plan[A, B]) -> Plan[A, B]:
-        return other if isinstance(other, Plan) else NotImplemented
+        return other
 
     @property
     def name(self) -> str:
@@ -526,7 +533,8 @@ class Choose(Plan[A_contra, B_co]):
 
     @classmethod
     def from_parts(cls, data: tuple[Any, ...], children: tuple[Plan[Any, Any], ...]) -> Plan[Any, Any]:
-        return cls(*data, children)
+        selector, keys, has_default, binary = data
+        return cls(selector, keys, has_default, binary, children)
 
 
 @final
@@ -574,7 +582,8 @@ class LoopWhile(Plan[A_contra, B_co]):
 
     @classmethod
     def from_parts(cls, data: tuple[Any, ...], children: tuple[Plan[Any, Any], ...]) -> Plan[Any, Any]:
-        return cls(*data, children[0], children[1] if len(children) > 1 else None)
+        condition, at_most = data
+        return cls(condition, at_most, children[0], children[1] if len(children) > 1 else None)
 
 
 @final

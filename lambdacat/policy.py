@@ -15,7 +15,7 @@ A = TypeVar("A")
 A_contra = TypeVar("A_contra", contravariant=True)
 
 
-def _count(instance: object, _: object, value: object) -> None:
+def _count(instance: object, _: object, value: int) -> None:
     if type(value) is not int or value < 1:
         raise ValueError(f"{type(instance).__name__} wants a whole number of at least 1, not {value!r}")
 

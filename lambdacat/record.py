@@ -76,9 +76,7 @@ def _declared(cls: type) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
     return None
 
 
-@cache
-def record_of(cls: type) -> Record | None:
-    """How values of ``cls`` are taken apart, or None when it is no class of records."""
+def _record_of(cls: type) -> Record | None:
     if issubclass(cls, tuple):
         names = getattr(cls, "_fields", None)
         if names is None:
@@ -98,6 +96,11 @@ def record_of(cls: type) -> Record | None:
         if {name for name, _ in taken} == set(aliases):
             return Record(names, _reader(names), _by_keyword(aliases), positional=False)
     return Record(names, _reader(names), _by_copy(names), positional=False)
+
+
+# A checker cannot see that classes are hashable, so the cache is typed by hand.
+record_of: Callable[[type], Record | None] = cache(_record_of)
+"""How values of a class are taken apart, or None when it is no class of records."""
 
 
 def _parameters(cls: type) -> list[tuple[str, bool]] | None:

@@ -1,14 +1,15 @@
 """A research agent as one plan: search several sources at once, broaden the question while unsure, quote an answer.
 
 It needs no network and no model. The sources are Python's language topics, the docstrings of its standard library and,
-if given, a folder of notes. Every step below is a plain function; what happens in which order is ``research``.
+if given, a folder of notes. Every step is a plain function; what happens in which order is said by ``research``, at the
+end.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from attrs import field, frozen
+from attrs import frozen
 from returns.result import Failure, Success
 
 from lambdacat.bound import Estimate
@@ -31,29 +32,25 @@ from lambdacat.tools.answer import (
     parse_question,
     rank,
 )
-from lambdacat.tools.corpus import CorpusError, Index, Skip, Source, open_folder, open_stdlib, search
+from lambdacat.tools.corpus import CorpusError, Index, Source, open_folder, open_stdlib, search
 from lambdacat.tools.passages import Checkpoint, Passage
 
 CHECKPOINT: Key[Checkpoint] = Key("checkpoint")
-"""Called between files while an index is built, so that a run that is given up can end the building by raising."""
+"""Called between files while an index is built; what it raises ends the building."""
 
 PATIENCE = 5.0
 """Units: seconds that one search of one source may take."""
 
-DOUBTFUL = 0.2
-"""Confidence below which an answer comes with a warning."""
-
 Found = tuple[Passage, ...]
 
-_UNOPENED: Outcome[Index] = Failure(Stopped(reason="it was never opened"))
-_NOTHING: Outcome[Found] = Success(())
+# --- what the agent knows --------------------------------------------------------------------------------------------
 
-# --- what the agent knows ------------------------------------------------------------------------------------------
+_UNOPENED: Outcome[Index] = Failure(Stopped(reason="it was not opened"))
 
 
 @frozen
 class Corpus:
-    """Where to search: a folder of notes, if any, and where indexes are kept (None is the user's own cache)."""
+    """Where to search: a folder of notes, if any, and the folder that keeps indexes (None is the user's cache)."""
 
     folder: Path | None = None
     cache: Path | None = None
@@ -61,40 +58,51 @@ class Corpus:
 
 @frozen
 class Lookup:
-    """What a search goes by: the question as terms, and the indexes, each opened once."""
+    """What a search goes by: the question as terms, and indexes that were opened once."""
 
-    query: Query = Query("")
+    query: Query = Query("")  # noqa: RUF009  a frozen value may be shared
     library: Outcome[Index] = _UNOPENED
     notes: Outcome[Index] = _UNOPENED
 
 
 @frozen
+class Finds:
+    """What each source answered to one query; None where it was not asked."""
+
+    topics: Outcome[Found] | None = None
+    docstrings: Outcome[Found] | None = None
+    folder: Outcome[Found] | None = None
+
+    @property
+    def asked(self) -> tuple[tuple[str, Outcome[Found]], ...]:
+        """The outcomes that there are, each with the name of its source."""
+        named = (("topics", self.topics), ("docstrings", self.docstrings), ("folder", self.folder))
+        return tuple((name, outcome) for name, outcome in named if outcome is not None)
+
+
+@frozen
 class Round:
-    """What one query brought: passages best first, the sources that were searched, and those that failed and why.
+    """What one query brought: passages, best first, and the sources that failed, each with the reason.
 
     Units: ``confidence`` from 0 to 1.
     """
 
-    query: Query = Query("")
-    ranked: tuple[Scored, ...] = ()
-    confidence: float = 0.0
-    searched: tuple[str, ...] = ()
+    query: Query
+    ranked: tuple[Scored, ...]
+    confidence: float
     failed: tuple[tuple[str, str], ...] = ()
 
 
 @frozen
 class Inquiry:
-    """A question on its way to an answer."""
+    """A question on its way to an answer; ``best`` is the most confident round so far."""
 
     question: str
     corpus: Corpus = Corpus()
     lookup: Lookup = Lookup()
-    topics: Outcome[Found] = _NOTHING
-    docstrings: Outcome[Found] = _NOTHING
-    notes: Outcome[Found] = _NOTHING
-    best: Round = Round()
-    rounds: int = 0
-    answer: Answer = field(default=Answer((), (), 0.0))
+    finds: Finds = Finds()
+    best: Round | None = None
+    answer: Answer | None = None
 
 
 QUESTION = lens(Inquiry, lambda s: s.question)
@@ -102,57 +110,154 @@ CORPUS = lens(Inquiry, lambda s: s.corpus)
 FOLDER = lens(Inquiry, lambda s: s.corpus.folder)
 LOOKUP = lens(Inquiry, lambda s: s.lookup)
 QUERY = lens(Inquiry, lambda s: s.lookup.query)
-LIBRARY_INDEX = lens(Inquiry, lambda s: s.lookup.library)
-NOTES_INDEX = lens(Inquiry, lambda s: s.lookup.notes)
-TOPICS = lens(Inquiry, lambda s: s.topics)
-DOCSTRINGS = lens(Inquiry, lambda s: s.docstrings)
-NOTES = lens(Inquiry, lambda s: s.notes)
+LIBRARY = lens(Inquiry, lambda s: s.lookup.library)
+NOTES = lens(Inquiry, lambda s: s.lookup.notes)
+FINDS = lens(Inquiry, lambda s: s.finds)
+IN_TOPICS = lens(Inquiry, lambda s: s.finds.topics)
+IN_DOCSTRINGS = lens(Inquiry, lambda s: s.finds.docstrings)
+IN_FOLDER = lens(Inquiry, lambda s: s.finds.folder)
 BEST = lens(Inquiry, lambda s: s.best)
-ROUND = lens(Inquiry, lambda s: s.rounds)
 ANSWER = lens(Inquiry, lambda s: s.answer)
 
-# --- the steps -----------------------------------------------------------------------------------------------------
+# --- steps -----------------------------------------------------------------------------------------------------------
+
+_INSTANT = Estimate(seconds=(0, 0.1), tokens=(0, 0), money=(0, 0))
+_SEARCH = Estimate(seconds=(0, PATIENCE), tokens=(0, 0), money=(0, 0))
+_BUILD = Estimate(seconds=(0, 60), tokens=(0, 0), money=(0, 0))
 
 
-@task(reads=QUESTION, writes=QUERY, name="read the question", blocking="inline", estimate=Estimate(seconds=(0, 0.01)))
+@task(reads=QUESTION, writes=QUERY, name="read the question", blocking="inline", estimate=_INSTANT)
 def read_question(question: str) -> Query:
     """The question as terms."""
     return parse_question(question)
 
 
-@task(name="open the library", estimate=Estimate(seconds=(0.001, 20)))
+@task(name="open the library", estimate=_BUILD)
 def open_library(corpus: Corpus, context: Context) -> Index:
-    """The index of topics and docstrings; the first time, it is built."""
+    """The index of topics and docstrings; it is built the first time."""
     return open_stdlib(corpus.cache, checkpoint=context.get(CHECKPOINT, bool))
 
 
-@task(name="open the folder", estimate=Estimate(seconds=(0.001, 60)))
+@task(name="open the folder", estimate=_BUILD)
 def open_notes(corpus: Corpus, context: Context) -> Index:
-    """The index of the folder, with the files that changed read again."""
+    """The index of the folder as it is now."""
     return open_folder(corpus.folder or Path(), corpus.cache, checkpoint=context.get(CHECKPOINT, bool))
 
 
-# A search only reads, so one that hangs on a slow disk can be left behind.
-@task(name="search topics", blocking="abandon", estimate=Estimate(seconds=(0.001, 1)))
+# A search changes nothing, so one that hangs on a slow disk can be left behind.
+@task(name="search topics", blocking="abandon", estimate=_SEARCH)
 def search_topics(lookup: Lookup) -> Found:
     """Passages of the language reference."""
     return search(_index(lookup.library), lookup.query.words, source=Source.TOPICS)
 
 
-@task(name="search docstrings", blocking="abandon", estimate=Estimate(seconds=(0.001, 1)))
+@task(name="search docstrings", blocking="abandon", estimate=_SEARCH)
 def search_docstrings(lookup: Lookup) -> Found:
     """Passages of the standard library's docstrings."""
     return search(_index(lookup.library), lookup.query.words, source=Source.DOCSTRINGS)
 
 
-@task(name="search the folder", blocking="abandon", estimate=Estimate(seconds=(0.001, 1)))
-def search_notes(lookup: Lookup) -> Found:
+@task(name="search the folder", blocking="abandon", estimate=_SEARCH)
+def search_folder(lookup: Lookup) -> Found:
     """Passages of the folder's files."""
     return search(_index(lookup.notes), lookup.query.words, source=Source.FOLDER)
 
 
-@task(
-    reads=(QUERY, (FOUND := lens(Inquiry, lambda s: s)), BEST, ROUND),
-    writes=(BEST, ROUND),
+@task(reads=(QUERY, FINDS, BEST), writes=BEST, name="rank", blocking="inline", estimate=_INSTANT)
+def keep_best(query: Query, finds: Finds, best: Round | None) -> Round:
+    """The most confident round, this one included; of equals, the earlier one."""
+    this = round_of(query, finds)
+    return this if best is None or this.confidence > best.confidence else best
+
+
+@task(reads=QUERY, writes=QUERY, name="broaden", blocking="inline", estimate=_INSTANT)
+def broaden_query(query: Query) -> Query:
+    """The query with more words to stand for each term."""
+    return broaden(query, query.round + 1)
+
+
+@task(reads=BEST, writes=ANSWER, name="compose", blocking="inline", estimate=_INSTANT)
+def compose_answer(best: Round | None) -> Answer:
+    """Quoted sentences, each with its source."""
+    return Answer((), (), 0.0) if best is None else compose(best.query, best.ranked)
+
+
+def round_of(query: Query, finds: Finds) -> Round:
+    """The answers of all sources as one round. Errors: ``CorpusError`` when every source that was asked failed."""
+    found: list[Found] = []
+    failed: list[tuple[str, str]] = []
+    for source, outcome in finds.asked:
+        match outcome:
+            case Success(passages):
+                found.append(passages)
+            case Failure(fault):
+                failed.append((source, reason(fault)))
+    if failed and not found:
+        raise CorpusError("; ".join(dict.fromkeys(why for _, why in failed)))
+    ranked = rank(query, found)
+    return Round(query, ranked, confidence(query, ranked), tuple(failed))
+
+
+def reason(fault: Fault) -> str:
+    """A fault in one line for people who ask questions, not for those who write plans."""
+    match fault:
+        case ActionFailed(error=CorpusError() as error):
+            return str(error)
+        case _:
+            return " ".join(headline(fault).split())
+
+
+def _index(opened: Outcome[Index]) -> Index:
+    """The index. Errors: ``CorpusError`` that says why it could not be opened."""
+    match opened:
+        case Success(index):
+            return index
+        case Failure(fault):
+            raise CorpusError(reason(fault))
+
+
+# --- the plan --------------------------------------------------------------------------------------------------------
+
+
+def patient(source: Plan[Lookup, Found], into: Lens[Inquiry, Outcome[Found] | None]) -> Plan[Inquiry, Inquiry]:
+    """A search with a time of its own and a second try; failing, it is an outcome like any other."""
+    return source.timeout(PATIENCE).retry(1).attempt().between(LOOKUP, into)
+
+
+has_folder = FOLDER.where(lambda folder: folder is not None)
+asks_something = QUERY.where(lambda query: query.terms != ())
+unsure = BEST.where(lambda best: best is None or best.confidence < ENOUGH)
+
+prepare = (
+    read_question
+    & open_library.attempt().between(CORPUS, LIBRARY)
+    & when(has_folder, open_notes.attempt().between(CORPUS, NOTES))
 )
-def placeholder(*_: object) -> None: ...
+look_up = (
+    patient(search_topics, IN_TOPICS)
+    & patient(search_docstrings, IN_DOCSTRINGS)
+    & when(has_folder, patient(search_folder, IN_FOLDER))
+)
+one_round = look_up >> keep_best
+again = broaden_query >> one_round
+
+research: Plan[Inquiry, Inquiry] = (
+    prepare >> one_round >> again.loop_while(asks_something & unsure, at_most=ROUNDS, then=identity) >> compose_answer
+)
+"""From a question to an ``Inquiry`` with its answer. Law: every sentence of the answer stands in its source."""
+
+STEPS = tuple(
+    step.name
+    for step in (
+        read_question,
+        open_library,
+        open_notes,
+        search_topics,
+        search_docstrings,
+        search_folder,
+        keep_best,
+        broaden_query,
+        compose_answer,
+    )
+)
+"""The names of the steps, as a person may see them go by."""

@@ -106,11 +106,16 @@ class Exponential(Schedule):
             delay = min(delay * self.factor, self.cap)
 
 
+def _whole(_: object, attribute: Attribute[int], value: int) -> None:
+    if type(value) is not int or value < 0:
+        raise ValueError(f"{attribute.name} is a whole number that is not negative, not {value!r}")
+
+
 @final
 @frozen
 class _Times(Schedule):
     inner: Schedule
-    n: int = field(validator=_not_negative)
+    n: int = field(validator=_whole)
 
     def _all(self, source: Random | None) -> Iterator[float]:
         return islice(self.inner._all(source), self.n)

@@ -153,6 +153,8 @@ def step_to(node: Node, child: int) -> tuple[str | int, ...]:
             return (type(node.bound).__name__.lower(),)
         case Composite():
             return (node.name,)
+        case _:
+            pass
     return (type(node).__name__.lower(),)
 
 

@@ -61,6 +61,8 @@ def _taking(reads: tuple[Any, ...]) -> Callable[[Any], tuple[Any, ...]]:
             return lambda whole: (first(whole),)
         case (first, second):
             return lambda whole: (first(whole), second(whole))
+        case _:
+            pass
     return lambda whole: tuple([get(whole) for get in getters])
 
 
@@ -71,6 +73,8 @@ def _putting(writes: tuple[Any, ...]) -> Callable[[Any, Any], Any]:
         case (only,):
             put: Callable[[Any, Any], Any] = only.set
             return put
+        case _:
+            pass
 
     def put_each(whole: Any, result: Any) -> Any:
         if type(result) is not tuple or len(result) != len(writes):

@@ -57,11 +57,13 @@ class Alarm:
 
     def __init__(self, grace: float) -> None:
         self._loop = asyncio.get_running_loop()
-        self._task: Any = asyncio.current_task()
+        task = asyncio.current_task()
+        assert task is not None
+        self._task = task
         self._grace = grace
         self._handle: asyncio.Handle | None = None
         self._cancels = 0
-        self._before = self._task.cancelling()
+        self._before: int = self._task.cancelling()
 
     @property
     def fired(self) -> bool:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from returns.context import RequiresContext
 from returns.maybe import Maybe, Nothing, Some
-from returns.result import Failure, Result, Success
+from returns.result import Result, Success
 
 from lambdacat.effects.monad import Done, Monad
 from lambdacat.effects.state import State
@@ -27,11 +27,13 @@ def _looped(step: Step, state: Any) -> Any:
 
 
 def _while_succeeding(step: Step, state: Any) -> Result[Any, Any]:
-    while isinstance(made := step(state), Success):
+    while True:
+        made: Result[Any, Any] = step(state)
+        if not isinstance(made, Success):
+            return made
         state = made.unwrap()
         if isinstance(state, Done):
             return Success(state.value)
-    return made
 
 
 def _while_some(step: Step, state: Any) -> Maybe[Any]:
@@ -98,4 +100,4 @@ STATE: Final[Monad[State[Any, Any]]] = Monad(unit=State.from_value, bind=_bound)
 READER: Final[Monad[RequiresContext[Any, Any]]] = Monad(unit=_always, bind=_bound, iterate=_reading)
 LIST: Final[Monad[list[Any]]] = Monad(unit=_one, bind=_each, iterate=_every)
 
-__all__ = ["IDENTITY", "LIST", "OPTION", "READER", "RESULT", "STATE", "WRITER", "Done", "Failure"]
+__all__ = ["IDENTITY", "LIST", "OPTION", "READER", "RESULT", "STATE", "WRITER", "Done"]

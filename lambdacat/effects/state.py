@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar, final
+from typing import Any, Generic, TypeVar, final
 
-from returns.interfaces.container import Container2
-from returns.primitives.container import BaseContainer
-from returns.primitives.hkt import Kind2, SupportsKind2, dekind
 from returns.result import Success
 
 from lambdacat.context import Context, context_of
+from lambdacat.effects.lawful import Lawful
 from lambdacat.fault import Outcome
 from lambdacat.interpreters.direct import check_plan, run
 from lambdacat.plan import Plan
@@ -22,11 +20,7 @@ D = TypeVar("D")
 
 
 @final
-class State(
-    BaseContainer,
-    SupportsKind2["State[Any, Any]", A_co, S],
-    Container2[A_co, S],
-):
+class State(Lawful, Generic[S, A_co]):
     """A computation that threads an ``S``. Law: the monad laws, up to equal runs.
 
     A chain of a hundred thousand ``bind`` runs as a loop; ``map`` runs what it maps once.
@@ -40,7 +34,7 @@ class State(
     @classmethod
     def _after(cls, source: State[Any, Any], function: Any, joins: bool) -> State[Any, Any]:
         made: State[Any, Any] = object.__new__(cls)
-        BaseContainer.__init__(made, (source, function, joins))
+        Lawful.__init__(made, (source, function, joins))
         return made
 
     def run(self, state: S) -> tuple[A_co, S]:
@@ -59,7 +53,7 @@ class State(
                 function, joins = todo.pop()
                 made = function(value)
                 if joins:
-                    at = dekind(made)
+                    at = made
                     break
                 value = made
             else:
@@ -69,14 +63,13 @@ class State(
         """The same computation with another value."""
         return State._after(self, function, False)
 
-    def bind(self, function: Callable[[A_co], Kind2[State[Any, Any], C, S]]) -> State[S, C]:
+    def bind(self, function: Callable[[A_co], State[S, C]]) -> State[S, C]:
         """This computation, then the one that its value gives."""
         return State._after(self, function, True)
 
-    def apply(self, container: Kind2[State[Any, Any], Callable[[A_co], C], S]) -> State[S, C]:
+    def apply(self, container: State[S, Callable[[A_co], C]]) -> State[S, C]:
         """The function that ``container`` computes, applied to this value; ``container`` runs first."""
-        made: State[Any, Any] = dekind(container)
-        return made.bind(self.map)
+        return container.bind(self.map)
 
     @classmethod
     def from_value(cls, inner_value: D) -> State[Any, D]:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar, final
+from typing import Any, Generic, TypeVar, final
 
-from returns.interfaces.container import Container2
-from returns.primitives.container import BaseContainer, container_equality
-from returns.primitives.hkt import Kind2, SupportsKind2, dekind
+from lambdacat.effects.lawful import Lawful
 
 A_co = TypeVar("A_co", covariant=True)
 W = TypeVar("W")
@@ -41,11 +39,7 @@ NOTHING: Any = _Nothing()
 
 
 @final
-class Writer(
-    BaseContainer,
-    SupportsKind2["Writer[Any, Any]", A_co, W],
-    Container2[A_co, W],
-):
+class Writer(Lawful, Generic[A_co, W]):
     """A value with a log on the side. Law: the monad laws; ``W`` needs ``+`` with a unit.
 
     >>> Writer(2, ("two",)).bind(lambda n: Writer(n + 1, ("three",)))
@@ -73,22 +67,23 @@ class Writer(
         """Another value with the same log."""
         return Writer(function(self.value), self.log)
 
-    def bind(self, function: Callable[[A_co], Kind2[Writer[Any, Any], C, W]]) -> Writer[C, W]:
+    def bind(self, function: Callable[[A_co], Writer[C, W]]) -> Writer[C, W]:
         """The value's successor, its log after this one."""
-        made = dekind(function(self.value))
+        made = function(self.value)
         return Writer(made.value, NOTHING + self.log + made.log if self.log is not NOTHING else made.log)
 
-    def apply(self, container: Kind2[Writer[Any, Any], Callable[[A_co], C], W]) -> Writer[C, W]:
+    def apply(self, container: Writer[Callable[[A_co], C], W]) -> Writer[C, W]:
         """The function in ``container`` applied to this value, the function's log first."""
-        made = dekind(container)
-        return made.bind(self.map)
+        return container.bind(self.map)
 
     @classmethod
     def from_value(cls, inner_value: D) -> Writer[D, Any]:
         """A value that has written nothing."""
         return Writer(inner_value, NOTHING)
 
-    equals = container_equality
+    def equals(self, other: Writer[A_co, W]) -> bool:
+        """Whether value and log are equal."""
+        return self == other
 
     def __repr__(self) -> str:
         return f"Writer({self.value!r}, {self.log!r})"

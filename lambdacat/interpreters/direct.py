@@ -123,7 +123,7 @@ class Direct:
 
     def perform(self, segment: Segment, index: int, leaf: Any, value: Any, stack: Any, row: Any = None) -> Any:
         """One action."""
-        given = (value,)
+        given: tuple[Any, ...] = (value,)
         if leaf.call.wants_context:
             call = ActionCall(self.env, Trail(stack, leaf.at, value, leaf.node), stack, row)
             given = (value, self.env.context.calling(call))

@@ -54,7 +54,7 @@ class Environment:
 
     def delay(self, request: Sleep, stack: Any) -> float:
         """Seconds until the next attempt, jittered from the run's seed, the place and the attempt alone."""
-        found = request.node.bound.schedule.delay(request.attempt, _Source(self, stack))
+        found: float = request.node.bound.schedule.delay(request.attempt, _Source(self, stack))
         return max(0.0, found)
 
 

@@ -503,7 +503,8 @@ def _short(fork: Fork, verdict: Verdict, late: Fault, site: Trail) -> Fault:
     name = fork.node.name
     if not won:
         return AllFailed(faults=faults, at=site, name=name, input=fork.value)
-    wanted = fork.policy.n if isinstance(fork.policy, NBest) else fork.policy.k
+    policy: Any = fork.policy
+    wanted = policy.n if isinstance(policy, NBest) else policy.k
     return TooFew(wanted=wanted, results=tuple(won.values()), faults=faults, at=site, name=name, input=fork.value)
 
 

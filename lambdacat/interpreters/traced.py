@@ -101,7 +101,7 @@ class WatchedDirect(Direct):
 
 
 def _flat_marking(fns: tuple[Any, ...], value: Any, clock: Any, mark: Any) -> Any:
-    todo = iter(fns)
+    todo: Any = iter(fns)
     try:
         for fn in todo:
             value = fn(value)
@@ -160,7 +160,9 @@ def watched_driver(driver: Any) -> Any:
     return Watched
 
 
-def _watched(plan: Any, value: Any, context: Context, observers: Collection[Any]) -> tuple[Any, Recorder]:
+def _watched(
+    plan: Any, value: Any, context: Context, observers: Collection[Any]
+) -> tuple[Outcome[Any], Recorder]:
     check_plan("a runner", plan)
     recorder = Recorder(context.clock, observers)
     direct = WatchedDirect(Environment(context, context.clock, _LIMITS, recorder), _TABLE)
@@ -176,7 +178,7 @@ def run_watched(plan: Any, value: Any, context: Context, observers: Collection[A
 
 async def _awatched(
     plan: Any, value: Any, context: Context, limits: Limits, observers: Collection[Any]
-) -> tuple[Any, Recorder]:
+) -> tuple[Outcome[Any], Recorder]:
     check_plan("a runner", plan)
     driver = driver_of(context, limits, table=_TABLE, kind=watched_driver)
     recorder = Recorder(driver.env.clock, observers)

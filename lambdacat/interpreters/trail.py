@@ -94,17 +94,18 @@ class Trail:
                 value = kind.whole(data)
         return value
 
-    def _nodes(self) -> Iterator[tuple[Plan[Any, Any], At]]:
+    def _nodes(self) -> list[tuple[Plan[Any, Any], At]]:
         rows = [(node, _step(kind, node, data)) for kind, node, data in frames(self._stack) if node is not None]
-        return reversed(rows)
+        rows.reverse()
+        return rows
 
     def drawing(self) -> tuple[str, ...]:
         """The way to the node, one line a level, with what stands beside it."""
-        return _drawing(list(self._nodes()), self._extra, self._node)
+        return _drawing(self._nodes(), self._extra, self._node)
 
     def settled(self) -> Settled:
         """The same site without the values of the run, but for the last whole one."""
-        return Settled(list(self._nodes()), self._extra, self._node, self.last())
+        return Settled(self._nodes(), self._extra, self._node, self.last())
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, (Trail, Settled)) and self.path() == other.path()

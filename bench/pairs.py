@@ -1,0 +1,56 @@
+"""Ratios from interleaved pairs: ours and the hand-written floor, in one process, order swapped each time."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable
+from statistics import median
+from typing import NamedTuple
+
+
+class Row(NamedTuple):
+    """One question and its answer."""
+
+    question: str
+    units: str
+    """What ``ours`` and ``floor`` are in."""
+    ours: float
+    floor: float
+    ratio: float
+    reach: float
+    pairs: int
+
+    @property
+    def met(self) -> bool:
+        """Whether the ratio is within reach."""
+        return self.ratio <= self.reach
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    begin = time.perf_counter()
+    work()
+    return time.perf_counter() - begin
+
+
+def compared(
+    question: str, ours: Callable[[], object], floor: Callable[[], object], reach: float, pairs: int = 15, each: int = 1
+) -> Row:
+    """The median ratio of ``pairs`` interleaved pairs. ``each``: steps in one measurement, for the printed times."""
+    ours()
+    floor()
+    rows = []
+    gc.collect()
+    gc.disable()
+    try:
+        for turn in range(pairs):
+            if turn % 2:
+                mine, theirs = _seconds(ours), _seconds(floor)
+            else:
+                theirs, mine = _seconds(floor), _seconds(ours)
+            rows.append((mine, theirs))
+    finally:
+        gc.enable()
+    mine, theirs = median(row[0] for row in rows), median(row[1] for row in rows)
+    ratio = median(row[0] / row[1] for row in rows)
+    return Row(question, "us", mine / each * 1e6, theirs / each * 1e6, ratio, reach, pairs)

@@ -1,0 +1,292 @@
+"""The questions of the bench: what users pay over the code they would have written by hand."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from attrs import frozen
+from rpds import HashTrieMap
+
+from bench.pairs import Row, compared
+from lambdacat import (
+    FIRST_COMPLETED,
+    Plan,
+    arun,
+    at,
+    collect,
+    focus,
+    identity,
+    lens,
+    parallel,
+    pure,
+    run,
+    sequence,
+    task,
+    traced,
+    when,
+)
+
+Work = Callable[[], object]
+
+
+def inc(n: int) -> int:
+    """One step of work that is as small as a call can be."""
+    return n + 1
+
+
+async def ainc(n: int) -> int:
+    """The same, async."""
+    return n + 1
+
+
+INC = task(inc)
+AINC = task(ainc)
+
+
+def sequential(pairs: int) -> Row:
+    """A straight run of sync tasks."""
+    fns, plan = [inc] * 1000, sequence(*[INC] * 1000)
+
+    def floor() -> int:
+        value = 0
+        for fn in fns:
+            value = fn(value)
+        return value
+
+    return compared("1,000 sync tasks vs a for-loop", lambda: run(plan, 0), floor, 1.25, pairs, 1000)
+
+
+def awaited(pairs: int) -> Row:
+    """A straight run of async tasks."""
+    fns, plan = [ainc] * 1000, sequence(*[AINC] * 1000)
+
+    async def floor() -> int:
+        value = 0
+        for fn in fns:
+            value = await fn(value)
+        return value
+
+    return _on_loop("1,000 async tasks vs an await loop", lambda: arun(plan, 0), floor, 1.20, pairs, 1000)
+
+
+def _on_loop(
+    question: str, ours: Callable[[], Any], floor: Callable[[], Any], reach: float, pairs: int, each: int
+) -> Row:
+    with asyncio.Runner() as runner:
+
+        async def once(work: Callable[[], Any]) -> Any:
+            return await work()
+
+        return compared(
+            question, lambda: runner.run(once(ours)), lambda: runner.run(once(floor)), reach, pairs, each
+        )
+
+
+def _less(n: int) -> bool:
+    return n < 10_000
+
+
+def looped(pairs: int, at_most: int | None = None) -> Row:
+    """A loop around one task."""
+    plan = INC.loop_while(_less) if at_most is None else INC.loop_while(_less, at_most=at_most)
+
+    def floor() -> int:
+        value = 0
+        while value < 10_000:
+            value = inc(value)
+        return value
+
+    name = "loop_while, 10,000 rounds" + ("" if at_most is None else ", at_most")
+    return compared(name, lambda: run(plan, 0), floor, 1.3 if at_most is None else 1.4, pairs, 10_000)
+
+
+def branches(pairs: int) -> Row:
+    """A fan-out of trivial branches."""
+    plan = parallel(*[AINC] * 1000, join=collect)
+
+    async def floor() -> list[int]:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(ainc(0)) for _ in range(1000)]
+        return [one.result() for one in tasks]
+
+    eager = sys.version_info >= (3, 12)
+    question = "1,000 branches vs asyncio.TaskGroup" + (" (eager)" if eager else "")
+    return _on_loop(question, lambda: arun(plan, 0), floor, 0.4 if eager else 1.1, pairs, 1000)
+
+
+async def _nap(n: int) -> int:
+    await asyncio.sleep(0.01)
+    return n
+
+
+def napping(pairs: int) -> Row:
+    """A fan-out of branches that wait."""
+    plan = parallel(*[task(_nap)] * 100, join=collect)
+
+    async def floor() -> list[int]:
+        return list(await asyncio.gather(*[_nap(0) for _ in range(100)]))
+
+    return _on_loop("100 branches of 10 ms", lambda: arun(plan, 0), floor, 1.05, pairs, 1)
+
+
+async def _long(n: int) -> int:
+    await asyncio.sleep(30)
+    return n
+
+
+def racing(pairs: int) -> Row:
+    """The first of many, the others cancelled and finished."""
+    plan = parallel(task(_nap), *[task(_long)] * 99, policy=FIRST_COMPLETED)
+
+    async def floor() -> int:
+        tasks = [asyncio.create_task(_nap(0)), *[asyncio.create_task(_long(0)) for _ in range(99)]]
+        done, rest = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for one in rest:
+            one.cancel()
+        await asyncio.gather(*rest, return_exceptions=True)
+        return next(iter(done)).result()
+
+    return _on_loop("first of 100, losers finished", lambda: arun(plan, 0), floor, 1.05, pairs, 1)
+
+
+@frozen
+class Six:
+    """A state of six fields."""
+
+    a: int = 0
+    b: int = 0
+    c: int = 0
+    d: int = 0
+    e: int = 0
+    f: int = 0
+
+
+A = lens(Six, lambda s: s.a)
+C = lens(Six, lambda s: s.c)
+
+
+def one_field(pairs: int) -> Row:
+    """A step that reads one field and writes another, over a copy of a dict with as many keys."""
+    plan = sequence(*[task(reads=A, writes=C)(inc)] * 1000)
+    state = {"a": 0, "b": 0, "c": 0, "d": 0, "e": 0, "f": 0}
+
+    def floor() -> None:
+        for _ in range(1000):
+            state.copy()
+
+    return compared("read one field, write one of six vs dict copy", lambda: run(plan, Six()), floor, 6, pairs, 1000)
+
+
+@frozen
+class Big:
+    """A state with a large persistent map."""
+
+    items: HashTrieMap[str, int] = HashTrieMap()
+
+
+def one_key(pairs: int) -> Row:
+    """One key of a large map, over a copy of a dict with as many."""
+    rows = {f"key {i}": i for i in range(100_000)}
+    state = Big(HashTrieMap(rows))
+    plan: Plan[Big, Big] = focus(lens(Big, lambda s: s.items) >> at("key 500"), INC)
+    return compared("one key of a 100,000-entry map vs dict copy", lambda: run(plan, state), rows.copy, 0.01, pairs, 1)
+
+
+def tracing(pairs: int) -> Row:
+    """A straight run with a trace that is kept."""
+    fns, plan = [inc] * 1000, sequence(*[INC] * 1000)
+    arrow = traced(plan)
+
+    def floor() -> int:
+        value = 0
+        for fn in fns:
+            value = fn(value)
+        return value
+
+    return compared("trace kept vs a for-loop", lambda: arrow(0), floor, 4, pairs, 1000)
+
+
+def not_tracing(pairs: int) -> Row:
+    """The price of being able to trace, when nobody does: ``run`` against the machine without watchers."""
+    from contextvars import copy_context
+
+    from lambdacat.bound import Limits
+    from lambdacat.context import Context
+    from lambdacat.interpreters.direct import Direct
+    from lambdacat.interpreters.env import Environment
+
+    plan = sequence(*[INC] * 1000)
+
+    def floor() -> object:
+        direct = Direct(Environment(Context(), time.monotonic, Limits()))
+        return copy_context().run(direct.iterate, (plan, 0, None))
+
+    return compared("tracing off vs a machine that cannot trace", lambda: run(plan, 0), floor, 1.02, max(pairs, 45), 1000)
+
+
+def mixed_plan(size: int) -> Plan[int, int]:
+    """A plan of ``size`` nodes of every plain kind."""
+    plan: Plan[int, int] = INC
+    for index in range(size // 4):
+        step: Plan[int, int] = INC
+        match index % 5:
+            case 0:
+                step = when(lambda n: n >= 0, INC, INC)
+            case 1:
+                step = INC | INC
+            case 2:
+                step = INC.retry(1)
+            case 3:
+                step = focus(lens(int, lambda n: n), INC >> pure(inc))
+            case _:
+                step = INC.named("named")
+        plan = plan >> step >> (step if index % 2 else identity)
+    return plan
+
+
+def mixed(pairs: int) -> Row:
+    """A plan of many kinds of nodes, in microseconds a node; the floor is one microsecond."""
+    from lambdacat.structure import nodes
+
+    plan = mixed_plan(1000)
+    count = sum(1 for _ in nodes(plan))
+    run(plan, 0)
+    times = []
+    for _ in range(pairs):
+        begin = time.perf_counter()
+        run(plan, 0)
+        times.append((time.perf_counter() - begin) / count * 1e6)
+    times.sort()
+    middle = times[len(times) // 2]
+    return Row(f"a plan of {count} mixed nodes, us a node", "us", middle, 1.0, middle, 5, pairs)
+
+
+def importing(pairs: int) -> Row:
+    """What ``import lambdacat`` costs a script."""
+
+    def python(code: str) -> Work:
+        return lambda: subprocess.run([sys.executable, "-c", code], check=True)
+
+    return compared("import lambdacat vs python -c pass", python("import lambdacat"), python("pass"), 8, pairs, 1)
+
+
+QUESTIONS: tuple[Callable[[int], Row], ...] = (
+    sequential,
+    awaited,
+    looped,
+    lambda pairs: looped(pairs, at_most=20_000),
+    branches,
+    napping,
+    racing,
+    one_field,
+    one_key,
+    tracing,
+    not_tracing,
+    mixed,
+    importing,
+)
