@@ -17,7 +17,6 @@ from lambdacat import (
     FIRST_COMPLETED,
     Plan,
     arun,
-    at,
     collect,
     focus,
     identity,
@@ -87,22 +86,26 @@ def _on_loop(
         )
 
 
-def _less(n: int) -> bool:
-    return n < 10_000
+def _turned(state: dict[str, int]) -> dict[str, int]:
+    return {**state, "n": state["n"] + 1}
+
+
+def _less(state: dict[str, int]) -> bool:
+    return state["n"] < 10_000
 
 
 def looped(pairs: int, at_most: int | None = None) -> Row:
     """A loop around one task."""
-    plan = INC.loop_while(_less) if at_most is None else INC.loop_while(_less, at_most=at_most)
+    plan = task(_turned).loop_while(_less, at_most=at_most)
 
-    def floor() -> int:
-        value = 0
-        while value < 10_000:
-            value = inc(value)
-        return value
+    def floor() -> dict[str, int]:
+        state = {"n": 0, "a": 1}
+        while state["n"] < 10_000:
+            state = _turned(state)
+        return state
 
     name = "loop_while, 10,000 rounds" + ("" if at_most is None else ", at_most")
-    return compared(name, lambda: run(plan, 0), floor, 1.3 if at_most is None else 1.4, pairs, 10_000)
+    return compared(name, lambda: run(plan, {"n": 0, "a": 1}), floor, 1.3 if at_most is None else 1.4, pairs, 10_000)
 
 
 def branches(pairs: int) -> Row:
@@ -176,8 +179,9 @@ def one_field(pairs: int) -> Row:
     state = {"a": 0, "b": 0, "c": 0, "d": 0, "e": 0, "f": 0}
 
     def floor() -> None:
+        copied = state
         for _ in range(1000):
-            state.copy()
+            copied = {**copied, "c": 1}
 
     return compared("read one field, write one of six vs dict copy", lambda: run(plan, Six()), floor, 6, pairs, 1000)
 
@@ -193,8 +197,14 @@ def one_key(pairs: int) -> Row:
     """One key of a large map, over a copy of a dict with as many."""
     rows = {f"key {i}": i for i in range(100_000)}
     state = Big(HashTrieMap(rows))
-    plan: Plan[Big, Big] = focus(lens(Big, lambda s: s.items) >> at("key 500"), INC)
-    return compared("one key of a 100,000-entry map vs dict copy", lambda: run(plan, state), rows.copy, 0.01, pairs, 1)
+    key = lens(Big, lambda s: s.items["key 500"])
+    plan = sequence(*[task(reads=key, writes=key)(inc)] * 100)
+
+    def floor() -> None:
+        for _ in range(100):
+            rows.copy()
+
+    return compared("one key of a 100,000-entry map vs dict copy", lambda: run(plan, state), floor, 0.01, pairs, 100)
 
 
 def tracing(pairs: int) -> Row:

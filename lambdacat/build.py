@@ -254,7 +254,7 @@ def put_between(plan: Plan[Any, Any], reads: Any, writes: Any, limit: int | None
         raise PlanError(f"between reads through an optic, such as a lens, not {reads!r}")
     if not isinstance(writes, (Lens, Iso)):
         raise PlanError(f"between writes through one lens, not {writes!r}")
-    if reads.root is not None and reads.root is not writes.root:
+    if reads.root is not None and reads.root != writes.root:
         raise PlanError(f"between stays in one state, not {reads!r} and {writes!r}")
     return focused(reads, writes, _limit(limit), plan)
 

@@ -1,1 +1,223 @@
-"""The command line."""
+"""The command line: words to arguments, and whatever happens to an exit code. What commands do is in ``commands``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from lambdacat.commands import Shown
+
+USAGE = 2
+"""Exit code of a command that cannot be done as it was given."""
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C."""
+
+EPILOG = """\
+exit codes:
+  0    done
+  1    the plan faulted, or there are findings, or a law is broken
+  2    the command line, the plan's name or its input is wrong
+  130  interrupted by Ctrl-C (143 by SIGTERM)
+
+examples:
+  lambdacat research "how are comparisons chained?"
+  lambdacat research "what did we decide about retries" --corpus notes/ --json
+  lambdacat run examples/research.py:answer --input '"What does ** do?"'
+  lambdacat dry-run mypackage.agents:crawl
+  lambdacat show mypackage.agents:crawl --as mermaid
+"""
+
+RESEARCH = """\
+Answers a question from Python's language reference, the docstrings of its standard library and, with --corpus, a folder
+of text, Markdown, reStructuredText and Python files. Every sentence of the answer is quoted from a source; no model and
+no network is used. The index is built at first use, in the user's cache folder.
+"""
+
+PLAN = "package.module:plan or path/to/file.py:plan; the current folder is importable"
+INPUT = "the plan's input as JSON, @FILE, or - for stdin; it becomes the plan's state class where its lenses name one"
+
+
+def _path(text: str) -> Path:
+    if "\0" in text or not text:
+        raise argparse.ArgumentTypeError(f"{text!r} cannot be a path")
+    return Path(text)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) < 1_000_000:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
+
+
+class _Version(argparse.Action):
+    """Prints the version, which is looked up only then."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version
+
+        parser.exit(0, f"lambdacat {version('lambdacat')}\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument(
+        "--debug", action="store_true", default=argparse.SUPPRESS, help="show the traceback of an error"
+    )
+    parser = argparse.ArgumentParser(
+        prog="lambdacat",
+        description="Run, forecast, draw and check plans, and answer questions with one.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=[common],
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def command(
+        name: str, what: Callable[[argparse.Namespace], Shown], summary: str, more: str = ""
+    ) -> argparse.ArgumentParser:
+        added = commands.add_parser(
+            name, help=summary, description=more or f"{summary.capitalize()}.", parents=[common]
+        )
+        added.set_defaults(command=what)
+        return added
+
+    research = command("research", _research, "answer a question by quoting what documents say", RESEARCH)
+    research.add_argument("question", nargs="+", metavar="QUESTION", help="put -- before one that starts with -")
+    research.add_argument("--corpus", type=_path, metavar="DIR", help="a folder to search as well")
+    research.add_argument("--json", action="store_true", help="print one JSON document")
+    research.add_argument("--trace", action="store_true", help="also draw which steps ran when")
+    research.add_argument("--cache", type=_path, metavar="DIR", help="keep the index here instead")
+    research.add_argument("--no-progress", action="store_true", help="show no progress, on a terminal either")
+
+    run = command("run", _run, "run a plan and print its result, as JSON where it has such a form")
+    run.add_argument("plan", metavar="PLAN", help=PLAN)
+    run.add_argument("--input", metavar="JSON", help=INPUT)
+    mode = run.add_mutually_exclusive_group()
+    mode.add_argument(
+        "--async", dest="mode", action="store_const", const="async", default="async", help="on an event loop (default)"
+    )
+    mode.add_argument(
+        "--sync", dest="mode", action="store_const", const="sync", help="in this thread, one step after the other"
+    )
+
+    dry_run = command("dry-run", _dry_run, "say what a run of a plan may do, take and cost, without running it")
+    dry_run.add_argument("plan", metavar="PLAN", help=PLAN)
+    dry_run.add_argument("--input", metavar="JSON", help=INPUT)
+
+    show = command("show", _show, "draw a plan")
+    show.add_argument("plan", metavar="PLAN", help=PLAN)
+    show.add_argument(
+        "--as", dest="form", choices=("text", "mermaid", "dot"), default="text", help="the kind of drawing"
+    )
+
+    check = command("check", _check, "look for doubtful places in a plan")
+    check.add_argument("plan", metavar="PLAN", help=PLAN)
+
+    laws = command("laws", _laws, "test the laws of plans under every interpreter")
+    laws.add_argument("--suite", action="append", default=[], metavar="NAME", help="only this suite; may be repeated")
+    laws.add_argument("--format", choices=("text", "json"), default="text", help="how to print the results")
+    laws.add_argument(
+        "--examples", type=_count, default=100, metavar="N", help="random examples for each law (default 100)"
+    )
+    return parser
+
+
+def _research(given: argparse.Namespace) -> Shown:
+    from lambdacat.research_report import ask
+
+    watched = sys.stderr.isatty() and not given.no_progress
+    return ask(
+        " ".join(given.question),
+        folder=given.corpus,
+        cache=given.cache,
+        form="document" if given.json else "text",
+        watch=sys.stderr if watched else None,
+        trace=given.trace,
+    )
+
+
+def _run(given: argparse.Namespace) -> Shown:
+    from lambdacat import commands
+
+    return commands.run(given.plan, given.input, given.mode)
+
+
+def _dry_run(given: argparse.Namespace) -> Shown:
+    from lambdacat import commands
+
+    return commands.forecast(given.plan, given.input)
+
+
+def _show(given: argparse.Namespace) -> Shown:
+    from lambdacat import commands
+
+    return commands.show(given.plan, given.form)
+
+
+def _check(given: argparse.Namespace) -> Shown:
+    from lambdacat import commands
+
+    return commands.check(given.plan)
+
+
+def _laws(given: argparse.Namespace) -> Shown:
+    from lambdacat import commands
+
+    return commands.laws(tuple(given.suite), given.format, given.examples)
+
+
+def _obeyed(given: argparse.Namespace) -> Shown:
+    """What the command shows, with mistakes and interruptions as what is shown."""
+    from lambdacat.commands import Interrupted, Shown, UsageError
+
+    try:
+        shown: Shown = given.command(given)
+    except UsageError as error:
+        return Shown("", USAGE, f"lambdacat: {error}", error)
+    except Interrupted as error:
+        return Shown("", error.code, "lambdacat: interrupted")
+    except KeyboardInterrupt:
+        return Shown("", INTERRUPTED, "lambdacat: interrupted")
+    return shown
+
+
+def _write(text: str, to: TextIO) -> int:
+    """Write a text that ends its line; returns an exit code. A reader that has seen enough is no error."""
+    if not text:
+        return 0
+    try:
+        to.write(text.encode(to.encoding or "utf-8", "backslashreplace").decode(to.encoding or "utf-8") + "\n")
+        to.flush()
+    except BrokenPipeError:
+        _discard(to)
+    except OSError as error:
+        _discard(to)
+        return _write(f"lambdacat: cannot write: {error.strerror or error}", sys.stderr) or 1 if to is sys.stdout else 1
+    return 0
+
+
+def _discard(to: TextIO) -> None:
+    """Send the rest nowhere, so that the interpreter has nothing to complain about when it exits."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), to.fileno())
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Do what ``argv`` says and return the exit code."""
+    given = _parser().parse_args(argv)
+    try:
+        shown = _obeyed(given)
+        if shown.error is not None and getattr(given, "debug", False):
+            import traceback
+
+            _write("".join(traceback.format_exception(shown.error)).rstrip(), sys.stderr)
+        _write(shown.aside, sys.stderr)
+        return _write(shown.text, sys.stdout) or shown.code
+    except KeyboardInterrupt:
+        return INTERRUPTED

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -21,6 +21,15 @@ FAILED = 1
 
 class UsageError(Exception):
     """What a user asked for cannot be done; the message is one line."""
+
+
+class Interrupted(BaseException):
+    """A signal ended a command; everything it had started has stopped."""
+
+    @property
+    def code(self) -> int:
+        """The exit code, as shells count: 128 and the number of the signal."""
+        return 128 + int(self.args[0])
 
 
 @frozen
@@ -82,7 +91,8 @@ def _module(where: str) -> Any:
             here = [each.stem for each in Path(folder).glob("*.py")]
             raise UsageError(f"no module named {error.name!r}{close(name, here)}") from error
         raise UsageError(f"importing {where} failed: {error}") from error
-    except (Exception, SystemExit) as error:  # noqa: BLE001  a module may raise anything while it is imported
+    except (Exception, SystemExit) as error:
+        # A module may raise anything while it is imported.
         said = " ".join(str(error).split())
         raise UsageError(f"importing {where} raised {type(error).__name__}{': ' * bool(said)}{said}") from error
 
@@ -100,22 +110,202 @@ def _from_file(path: Path) -> Any:
     return module
 
 
+# --- input and output as JSON ----------------------------------------------------------------------------------------
+
+
+def value_for(plan: Plan[Any, Any], given: str | None) -> Any:
+    """The input of a plan from JSON text, ``@file`` or ``-``: of its state class, or as JSON has it.
+
+    Errors: ``UsageError`` when the text is no JSON or does not fit the state class.
+    """
+    root = _root(plan)
+    value = {} if given is None and root is not None else _json(given)
+    return value if root is None else _structured(value, root, root.__name__)
+
+
+def _json(given: str | None) -> Any:
+    import json
+
+    if given is None:
+        return None
+    try:
+        source = sys.stdin.read() if given == "-" else given
+        source = Path(given[1:]).read_text(encoding="utf-8") if given.startswith("@") else source
+        return json.loads(source)
+    except OSError as error:
+        raise UsageError(f"cannot read {given[1:]!r}: {error.strerror or error}") from error
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"--input is no JSON: {error}") from error
+
+
+def _root(plan: Plan[Any, Any]) -> type | None:
+    """The attrs class or dataclass that the input is of, as far as the first lenses tell."""
+    from lambdacat.optics import Traversal
+    from lambdacat.plan import Sequence, Task
+
+    rest = [plan]
+    while rest:
+        node = rest.pop()
+        data, children = node.parts()
+        lenses = [*(data[2] or ()), *(data[3] or ())] if isinstance(node, Task) else data
+        roots = [each.root for each in lenses if isinstance(each, Traversal) and isinstance(each.root, type)]
+        if roots:
+            return roots[0] if _fields(roots[0]) is not None else None
+        # What follows a first step may be of another class.
+        rest.extend(children[:1] if isinstance(node, Sequence) else reversed(children))
+    return None
+
+
+def _fields(kind: Any) -> Mapping[str, tuple[str, bool]] | None:
+    """The fields of an attrs class or dataclass by the name its constructor takes: own name, whether required."""
+    import attrs
+
+    if not isinstance(kind, type):
+        return None
+    if attrs.has(kind):
+        return {a.alias or a.name: (a.name, a.default is attrs.NOTHING) for a in attrs.fields(kind) if a.init}
+    if not hasattr(kind, "__dataclass_fields__"):
+        return None
+    from dataclasses import MISSING, fields
+
+    return {f.name: (f.name, f.default is MISSING and f.default_factory is MISSING) for f in fields(kind) if f.init}
+
+
+def _structured(value: Any, kind: Any, at: str) -> Any:
+    """A JSON value as one of a declared type. Errors: ``UsageError`` that says where they differ."""
+    from enum import Enum
+    from typing import Annotated, Literal, Union, get_args, get_origin
+
+    origin, parts = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return _structured(value, parts[0], at)
+    if origin is Literal:
+        return _expected(value in parts, value, kind, at)
+    if origin is Union or type(kind).__name__ == "UnionType":
+        return _either(value, parts, at)
+    if (declared := _fields(kind)) is not None:
+        return _record(value, kind, declared, at)
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        named = isinstance(value, str) and value in kind.__members__
+        return kind[value] if named else _made(kind, value, at)
+    if kind is Path:
+        return Path(_expected(isinstance(value, str), value, kind, at))
+    if kind is float:
+        return float(_expected(type(value) in (int, float), value, kind, at))
+    if kind in (int, str, bool, type(None)):
+        return _expected(type(value) is kind, value, kind, at)
+    return _collected(value, kind, origin or kind, parts, at)
+
+
+def _collected(value: Any, kind: Any, origin: Any, parts: tuple[Any, ...], at: str) -> Any:
+    """A JSON list or object as the collection that is declared; an unknown type takes the value as it is."""
+    from collections import abc
+
+    if not isinstance(origin, type) or origin is object:
+        return value
+    if issubclass(origin, abc.Mapping):
+        _expected(isinstance(value, dict), value, kind, at)
+        items = {key: _structured(each, parts[1], f"{at}[{key!r}]") if parts else each for key, each in value.items()}
+        return items if origin in (dict, abc.Mapping, abc.MutableMapping) else _made(origin, items, at)
+    if issubclass(origin, (tuple, list, abc.Set, abc.Sequence)) and not issubclass(origin, (str, bytes)):
+        _expected(isinstance(value, list), value, kind, at)
+        if origin is tuple and parts and parts[-1] is not Ellipsis:
+            _expected(len(value) == len(parts), value, kind, at)
+            kinds = parts
+        else:
+            kinds = (parts[0] if parts else Any,) * len(value)
+        made = [_structured(each, one, f"{at}[{i}]") for i, (each, one) in enumerate(zip(value, kinds, strict=True))]
+        return origin(made) if origin in (list, set, frozenset) else tuple(made)
+    return value
+
+
+def _record(value: Any, kind: Any, declared: Mapping[str, tuple[str, bool]], at: str) -> Any:
+    from lambdacat.record import field_type
+
+    _expected(isinstance(value, dict), value, kind, at)
+    if unknown := [key for key in value if key not in declared]:
+        hint = close(unknown[0], declared) or f"; it has {', '.join(declared)}"
+        raise UsageError(f"{at} has no field {unknown[0]!r}{hint}")
+    if missing := [key for key, (_, required) in declared.items() if required and key not in value]:
+        raise UsageError(f"{at} needs {missing[0]!r}: give --input with it, as JSON")
+    made = {}
+    for key, each in value.items():
+        annotation = field_type(kind, declared[key][0])
+        made[key] = each if annotation is None else _structured(each, annotation, f"{at}.{key}")
+    return _made(lambda given: kind(**given), made, at)
+
+
+def _either(value: Any, kinds: tuple[Any, ...], at: str) -> Any:
+    refusals = []
+    for kind in kinds:
+        try:
+            return _structured(value, kind, at)
+        except UsageError as error:
+            refusals.append(error)
+    # "None" says nothing about a value that is there.
+    raise refusals[0] if kinds[0] is not type(None) else refusals[-1]
+
+
+def _expected(fits: bool, value: Any, kind: Any, at: str) -> Any:
+    if not fits:
+        from lambdacat.fault import shortened
+
+        wanted = kind.__name__ if isinstance(kind, type) and not hasattr(kind, "__args__") else str(kind)
+        raise UsageError(f"{at} wants {wanted}, not {shortened(value, 40)}")
+    return value
+
+
+def _made(make: Callable[[Any], Any], given: Any, at: str) -> Any:
+    try:
+        return make(given)
+    except Exception as error:
+        # A validator of the user's may raise anything.
+        raise UsageError(f"{at}: {' '.join(str(error).split()) or repr(error)}") from error
+
+
+def as_json(value: Any) -> str:
+    """The value as JSON, records as objects; its repr where JSON has no form for it."""
+    import json
+
+    try:
+        return json.dumps(value, default=_jsonable, indent=2, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        return repr(value)
+
+
+def _jsonable(value: Any) -> Any:
+    from enum import Enum
+
+    if (declared := _fields(type(value))) is not None:
+        return {key: getattr(value, name) for key, (name, _) in declared.items()}
+    match value:
+        case Enum():
+            return value.name
+        case Mapping():
+            return dict(value)
+        case set() | frozenset():
+            return sorted(value, key=repr)
+        case Path():
+            return str(value)
+        case _:
+            raise TypeError(f"JSON has no form for {type(value).__name__}")
+
+
 # --- commands --------------------------------------------------------------------------------------------------------
 
 
-def run(spec: str, given: str | None, *, mode: Literal["async", "sync"]) -> Shown:
-    """Run a plan on its input and show the result."""
-    from returns.result import Failure, Success
+def run(spec: str, given: str | None, mode: Literal["async", "sync"]) -> Shown:
+    """The result of a plan; a fault is exit code 1."""
+    from returns.result import Success
 
-    from lambdacat.documents import shown, value_for
+    from lambdacat.fault import ActionFailed
 
     plan = load(spec)
-    value = value_for(plan, _input(given))
-    match _outcome(plan, value, mode):
-        case Success(result):
-            return Shown(shown(result))
-        case Failure(fault):
-            return _fault(fault)
+    outcome = _outcome(plan, value_for(plan, given), mode)
+    if isinstance(outcome, Success):
+        return Shown(as_json(outcome.unwrap()))
+    fault: Fault = outcome.failure()
+    return Shown("", FAILED, str(fault), fault.error if isinstance(fault, ActionFailed) else None)
 
 
 def _outcome(plan: Plan[Any, Any], value: Any, mode: Literal["async", "sync"]) -> Any:
@@ -128,3 +318,73 @@ def _outcome(plan: Plan[Any, Any], value: Any, mode: Literal["async", "sync"]) -
     from lambdacat.interpreters.arun import arun
 
     return asyncio.run(arun(plan, value))
+
+
+def forecast(spec: str, given: str | None) -> Shown:
+    """What a run may do and cost."""
+    from lambdacat.interpreters.dry_run import dry_run
+
+    plan = load(spec)
+    return Shown(str(dry_run(plan) if given is None else dry_run(plan, value_for(plan, given))))
+
+
+def show(spec: str, form: Literal["text", "mermaid", "dot"]) -> Shown:
+    """A drawing of a plan."""
+    from lambdacat.drawing import render
+
+    return Shown(render(load(spec), form))
+
+
+def check(spec: str) -> Shown:
+    """What is doubtful in a plan; findings are exit code 1."""
+    from lambdacat.interpreters.check import check as findings_of
+
+    findings = findings_of(load(spec))
+    if not findings:
+        return Shown("no findings")
+    rows = [f"{each.rule}: {each.message} (at {' > '.join(map(str, each.at)) or 'the top'})" for each in findings]
+    return Shown("\n".join(rows), FAILED)
+
+
+def laws(names: tuple[str, ...], form: Literal["text", "json"], examples: int) -> Shown:
+    """Every law under every interpreter; a broken one is exit code 1."""
+    try:
+        from lambdacat.testing import SUITES, run_suites
+    except ModuleNotFoundError as error:
+        raise UsageError(f"the laws need {error.name}: pip install {error.name}") from error
+    known = [str(getattr(each, "name", each)) for each in SUITES]
+    for name in names:
+        if name not in known:
+            raise UsageError(f"no suite {name!r}{close(name, known) or '; there are ' + ', '.join(known)}")
+    results = run_suites(names or None, examples=examples)
+    text = as_json({"passed": all(r.passed for r in results), "laws": results}) if form == "json" else matrix(results)
+    return Shown(text, 0 if all(r.passed for r in results) else FAILED)
+
+
+def matrix(results: tuple[LawResult, ...]) -> str:
+    """Laws down, interpreters across, and in each cell the number of examples that held, or that the law broke."""
+    interpreters = tuple(dict.fromkeys(each.interpreter for each in results))
+    rows: dict[tuple[str, str], dict[str, str]] = {}
+    for each in results:
+        cell = f"{each.examples}" if each.passed else "BROKEN"
+        rows.setdefault((each.suite, each.law), {})[each.interpreter] = cell
+    wide = max((len(law) for _, law in rows), default=0) + 2
+    widths = {name: max(len(name), 6) for name in interpreters}
+    lines: list[str] = []
+    suite = ""
+    for (of, law), cells in rows.items():
+        if of != suite:
+            suite = of
+            heads = "  ".join(f"{name:>{widths[name]}}" for name in interpreters)
+            lines += [*([""] * bool(lines)), f"{suite:<{wide + 2}}{heads}"]
+        lines.append(f"  {law:<{wide}}" + "  ".join(f"{cells.get(name, '-'):>{widths[name]}}" for name in interpreters))
+    broken = [each for each in results if not each.passed]
+    for each in broken:
+        lines += [
+            "",
+            f"{each.suite}, {each.law}, {each.interpreter}:",
+            *(f"  {line}" for line in each.message.splitlines()),
+        ]
+    total = sum(each.examples for each in results)
+    held = f"all {len(rows)} laws hold" if not broken else f"{len(broken)} of {len(results)} checks broken"
+    return "\n".join([*lines, "", f"{held}; {total} examples"])

@@ -62,6 +62,9 @@ class Condition(Generic[S_contra]):
             return inner
         return Condition("not", (self,))
 
+    def __reduce__(self) -> Any:
+        return Condition, (self._kind, self._parts)
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Condition) and self._kind == other._kind and self._parts == other._parts
 

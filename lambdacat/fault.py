@@ -309,7 +309,8 @@ def headline(fault: Fault) -> str:
     who = fault.name or "the plan"
     match fault:
         case ActionFailed(error=error):
-            return f"{who} raised {type(error).__name__}: {error}" if str(error) else f"{who} raised {error!r}"
+            said = _said(error)
+            return f"{who} raised {type(error).__name__}: {said}" if said else f"{who} raised {type(error).__name__}"
         case Stopped(reason=reason):
             return f"{who} stopped the run: {reason}"
         case TimedOut(seconds=seconds, abandoned=abandoned, late=late):
@@ -326,7 +327,7 @@ def headline(fault: Fault) -> str:
         case TooFew(wanted=wanted, results=results, faults=faults):
             return f"{who} wants {wanted} successes and has {len(results)} ({len(faults)} failed)"
         case NoBranch(key=key, known=known):
-            return f"{who} has no branch for {shortened(key)} and no default; it has {', '.join(map(repr, known))}"
+            return f"{who} has no branch for {shortened(key)} and no default; it has {', '.join(map(shortened, known))}"
         case BudgetExceeded(measure=measure, cap=cap, needed=needed):
             return f"{who} would need {needed:g} of {measure}, over the cap of {cap:g}"
         case Refused(by=by, reason=reason):
@@ -339,6 +340,13 @@ def headline(fault: Fault) -> str:
             return "waiting for an answer: " + "; ".join(question.text for question in questions)
         case PlanChanged(recorded=recorded, found=found):
             return f"the journal was written by another plan: it has {recorded}, this plan has {found}"
+
+
+def _said(error: Exception) -> str:
+    try:
+        return str(error)
+    except Exception as worse:  # noqa: BLE001  the message must come out whatever the exception does
+        return f"<its str raised {type(worse).__name__}>"
 
 
 def _origin(error: BaseException) -> str:

@@ -135,8 +135,7 @@ def _touch(node: Plan[Any, Any], below: list[Touch]) -> Touch:
 
 def touch(plan: Plan[Any, Any]) -> Touch:
     """The footprint with its declarations, kept on the plan."""
-    found: Touch = plan.memo("touch", lambda node: fold(node, _touch))
-    return found
+    return fold(plan, _touch, kept="_touch")
 
 
 def footprint(plan: Plan[Any, Any]) -> Footprint:

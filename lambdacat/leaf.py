@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from functools import partial
+from functools import cache, partial
 from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE, CO_ITERABLE_COROUTINE
+from itertools import pairwise
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
@@ -73,7 +74,7 @@ def _lenses(what: str, given: Any) -> tuple[Lens[Any, Any], ...]:
     for one in row:
         if not isinstance(one, Lens):
             raise PlanError(f"{what} is a lens or a tuple of lenses, not {one!r}; make one with lens(...)")
-    if len({one.root for one in row}) > 1:
+    if any(one.root != row[0].root for one in row):
         raise PlanError(f"{what} has lenses of different states: {', '.join(map(repr, row))}")
     return row
 
@@ -83,7 +84,7 @@ def _task(action: Any, reads: Any, writes: Any, options: dict[str, Any]) -> Plan
         raise PlanError(f"{action.name} is a plan already; compose it, or give task its .action")
     if not callable(action):
         raise PlanError(f"task wants a callable, not {action!r}")
-    if reads and writes and reads[0].root is not writes[0].root:
+    if reads and writes and reads[0].root != writes[0].root:
         raise PlanError(f"a task reads and writes one state, not {reads[0]!r} and {writes[0]!r}")
     if writes is not None:
         doubled = [(a, b) for i, a in enumerate(writes) for b in writes[i + 1 :] if not a.disjoint_from(b)]
@@ -152,14 +153,26 @@ def code_flags(action: Any) -> int:
     return 0 if code is None else int(code.co_flags)
 
 
-def _calls() -> frozenset[int]:
+@cache
+def _opcodes() -> tuple[frozenset[int], frozenset[int], frozenset[int]]:
+    """Opcodes that call, that return what lies on the stack, and that make a new value which is no awaitable."""
     from opcode import opmap
 
-    return frozenset(number for name, number in opmap.items() if name.startswith("CALL"))
+    def named(*starts: str) -> frozenset[int]:
+        return frozenset(number for name, number in opmap.items() if name.startswith(starts))
+
+    makes = ("BINARY_OP", "BUILD_", "COMPARE_OP", "IS_OP", "CONTAINS_OP", "UNARY_", "LOAD_CONST", "DICT_", "LIST_TO_")
+    return named("CALL"), named("RETURN_VALUE"), named(*makes)
+
+
+def _builds_its_result(ops: bytes) -> bool:
+    """Whether a body calls nothing and only returns values that it makes itself: those are never awaitables."""
+    calls, returns, makes = _opcodes()
+    row = [op for op in ops if op]  # 0 is a cache entry of the instruction before
+    return calls.isdisjoint(row) and all(last in makes for last, op in pairwise(row) if op in returns)
 
 
 _PLAIN = ("str", "int", "float", "bool", "bytes", "None", "tuple", "list", "dict", "set", "frozenset")
-_calling: frozenset[int] = frozenset()
 
 
 def may_await(action: Any) -> bool:
@@ -167,6 +180,9 @@ def may_await(action: Any) -> bool:
     function = _function(action)
     if isinstance(function, type):
         return hasattr(function, "__await__")
+    if hasattr(function, "__wrapped__"):
+        # A decorator's wrapper wears the annotations of what it wraps.
+        return True
     returns = getattr(function, "__annotations__", {}).get("return", ...)
     if isinstance(returns, str):
         if returns.split("[")[0].strip() in _PLAIN:
@@ -176,10 +192,7 @@ def may_await(action: Any) -> bool:
     code = getattr(function, "__code__", None)
     if code is None:
         return True
-    global _calling  # noqa: PLW0603  the opcode table is read once, when a function without annotation first comes
-    _calling = _calling or _calls()
-    # A body that calls nothing cannot have started a coroutine.
-    return not _calling.isdisjoint(code.co_code[::2])
+    return not _builds_its_result(code.co_code[::2])
 
 
 def _wants_context(action: Any, count: int, name: str) -> bool:
@@ -211,12 +224,23 @@ def compiled(action: Any, reads: Any, writes: Any, blocking: str | None, name: s
     flags = code_flags(action)
     if flags & CO_ASYNC_GENERATOR:
         action, wants = _emitting(action, wants), True
+    elif flags & CO_ITERABLE_COROUTINE:
+        action = _awaited(action)
     is_async = bool(flags & (CO_COROUTINE | CO_ASYNC_GENERATOR | CO_ITERABLE_COROUTINE))
     if is_async and blocking in ("thread", "abandon"):
         raise PlanError(f"{name} is async: it never blocks a thread, so blocking={blocking!r} cannot hold")
     probe = not is_async and may_await(action)
     fn = action if reads is None else wired(action, reads, writes, is_async, wants, probe)
     return Call(fn, "await" if is_async else blocking or "thread", wants, probe)
+
+
+def _awaited(action: Any) -> Any:
+    """A generator-based coroutine function as an async one: what it gives has no ``__await__`` of its own."""
+
+    async def awaited(*given: Any) -> Any:
+        return await action(*given)
+
+    return awaited
 
 
 def _emitting(action: Any, wants: bool) -> Any:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from functools import cache
+from itertools import repeat
 from operator import is_not
 from typing import Any, TypeVar, final
 
@@ -128,8 +130,8 @@ def collect(fork: object, results: tuple[A, ...]) -> tuple[A, ...]:
 def _merged(place: Place, base: Any, tips: list[tuple[int, Any]], combine: Combine | None) -> Any:
     """What ``tips``, none of which is ``base``, make of it."""
     kind = type(base)
-    if kind in _MUTABLE:
-        tips = [tip for tip in tips if not (type(tip[1]) is kind and tip[1] == base)]
+    if combine is not None or kind in _MUTABLE:
+        tips = [tip for tip in tips if not unchanged(base, tip[1])]
     if not tips:
         return base
     if combine is not None:
@@ -154,8 +156,11 @@ def _merged(place: Place, base: Any, tips: list[tuple[int, Any]], combine: Combi
 def _only(place: Place, base: Any, tips: list[tuple[int, Any]]) -> Any:
     """The one change there is. Errors: ``Conflict`` when there are more."""
     if len(tips) > 1:
+        # What looks changed may be the copy that a branch was given and left alone.
+        tips = [tip for tip in tips if not unchanged(base, tip[1])]
+    if len(tips) > 1:
         raise Conflict(place, tuple(index for index, _ in tips))
-    return tips[0][1]
+    return tips[0][1] if tips else base
 
 
 def _changes(keys: Sequence[Any], base: Any, rows: list[tuple[int, Any]]) -> dict[Any, list[tuple[int, Any]]]:
@@ -195,18 +200,17 @@ def _merged_items(place: Place, base: Mapping[Any, Any], tips: list[tuple[int, A
         for key in base:
             if key not in tip:
                 changes.setdefault(key, []).append((index, _GONE))
-    made: Any = dict(base) if isinstance(base, dict) else base
+    made: Any = copy(base) if isinstance(base, dict) else base
     for key, who in changes.items():
         old = base.get(key, _GONE)
         value = who[0][1] if len(who) == 1 else _merged((*place, Item(key)), old, who, None)
         if value is _GONE:
             made = _without(made, key)
-        elif type(made) is dict:
+        elif isinstance(made, dict):
             made[key] = value
         else:
             made = put_item(made, key, value)
-    kind: Any = type(base)
-    return made if kind in (dict, type(made)) else kind(made)
+    return made
 
 
 def _without(whole: Any, key: Any) -> Any:
@@ -221,37 +225,88 @@ def _without(whole: Any, key: Any) -> Any:
 
 # --- one private copy of what is mutable for each branch -------------------------------------------------------------
 
-_MUTABLE = frozenset({list, dict, set})
+_MUTABLE = frozenset({list, dict, set, bytearray})
 _ATOMS = frozenset({int, float, bool, str, bytes, complex, type(None), type, range, frozenset})
 
 
+def _is_mutable(kind: type) -> bool:
+    return kind in _MUTABLE or issubclass(kind, (list, dict, set, bytearray))
+
+
 def mutable_parts(value: Any) -> bool:
-    """Whether a list, dict or set is reachable through records, tuples and these builtins themselves."""
+    """Whether something that can be changed in place is reachable through records, tuples and builtins."""
     rest = [value]
+    seen: set[int] = set()
     while rest:
         one = rest.pop()
         kind = type(one)
-        if kind in _ATOMS:
+        if kind in _ATOMS or id(one) in seen:
             continue
-        if kind in _MUTABLE:
+        if _is_mutable(kind):
             return True
-        if kind is tuple:
-            rest.extend(part for part in one if type(part) not in _ATOMS)
-        elif (record := record_of(kind)) is not None:
+        seen.add(id(one))
+        record = record_of(kind)
+        if record is not None:
+            if not record.frozen:
+                return True
             rest.extend(record.read(one))
+        elif kind is tuple:
+            rest.extend(part for part in one if type(part) not in _ATOMS)
     return False
 
 
-def own_copy(value: Any) -> Any:
-    """The value with every mutable part copied, and everything else shared."""
+def own_copy(value: Any, copies: dict[int, Any] | None = None) -> Any:
+    """The value with everything in it that can be changed in place copied, and the rest shared."""
     kind = type(value)
-    if kind in _ATOMS or not mutable_parts(value):
+    if kind in _ATOMS:
         return value
-    if kind is list or kind is tuple:
-        return kind([own_copy(part) for part in value])
-    if kind is dict:
-        return {key: own_copy(part) for key, part in value.items()}
-    if kind is set:
-        return set(value)
+    copies = {} if copies is None else copies
+    if id(value) in copies:
+        return copies[id(value)]
+    if _is_mutable(kind):
+        made = copies[id(value)] = copy(value)
+        if isinstance(made, dict):
+            for key, part in value.items():
+                made[key] = own_copy(part, copies)
+        elif isinstance(made, list):
+            made[:] = [own_copy(part, copies) for part in value]
+        return made
     record = record_of(kind)
-    return value if record is None else record.build(value, [own_copy(part) for part in record.read(value)])
+    if record is not None and not record.frozen:
+        made = copies[id(value)] = copy(value)
+        for name, part in zip(record.names, record.read(value), strict=True):
+            object.__setattr__(made, name, own_copy(part, copies))
+        return made
+    if record is None and kind is not tuple:
+        return value
+    old: Any = value if record is None else record.read(value)
+    parts = [own_copy(part, copies) for part in old]
+    if any(map(is_not, parts, old)):
+        value = tuple(parts) if record is None else record.build(value, parts)
+    copies[id(value)] = value
+    return value
+
+
+def unchanged(base: Any, tip: Any, loose: bool = False) -> bool:
+    """Whether ``tip`` is ``base``, or a copy of it that nobody changed.
+
+    Inside a mutable builtin plain values are compared by value; everything else by identity, so that no user's ``==``
+    is called.
+    """
+    if base is tip:
+        return True
+    kind = type(base)
+    if type(tip) is not kind:
+        return False
+    if kind in _ATOMS:
+        return loose and bool(base == tip)
+    if isinstance(base, dict):
+        return len(base) == len(tip) and all(
+            key in tip and unchanged(value, tip[key], True) for key, value in base.items()
+        )
+    if isinstance(base, (set, bytearray)):
+        return bool(base == tip)
+    if kind is tuple or isinstance(base, list):
+        return len(base) == len(tip) and all(map(unchanged, base, tip, repeat(isinstance(base, list))))
+    record = record_of(kind)
+    return record is not None and all(map(unchanged, record.read(base), record.read(tip), repeat(not record.frozen)))

@@ -151,10 +151,13 @@ class Traversal(_View[S, A]):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Traversal):
             return NotImplemented
-        return self is other or (self._root is other._root and self.steps == other.steps)
+        return self is other or (self._root == other._root and self.steps == other.steps)
 
     def __hash__(self) -> int:
         return hash((self._root, self.steps))
+
+    def __reduce__(self) -> Any:
+        return type(self), (self._root, self.steps)
 
     def __repr__(self) -> str:
         root = getattr(self._root, "__name__", None) or "_"
@@ -281,6 +284,9 @@ class Prism(Traversal[S, A]):
         """What faults and drawings call this alternative."""
         return self._name
 
+    def __reduce__(self) -> Any:
+        return _prism, (self._name, self._preview, self._review)
+
     def preview(self, whole: S) -> A | None:
         """The part if the whole is this alternative."""
         return self._preview(whole)
@@ -305,6 +311,9 @@ class Iso(Traversal[S, A]):
     def name(self) -> str:
         """What faults and drawings call this form."""
         return self._name
+
+    def __reduce__(self) -> Any:
+        return _iso, (self._name, self.steps[0].to, self.steps[0].back)
 
     def get(self, whole: S) -> A:
         """The other form."""
@@ -364,6 +373,14 @@ class _Form(_Named):
 
     def put(self, whole: Any, parts: Sequence[Any]) -> Any:
         return self.back(parts[0])
+
+
+def _prism(name: str, preview: Any, review: Any) -> Prism[Any, Any]:
+    return Prism(name, preview=preview, review=review)
+
+
+def _iso(name: str, to: Any, back: Any) -> Iso[Any, Any]:
+    return Iso(name, to=to, back=back)
 
 
 class _OneOf:

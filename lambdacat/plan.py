@@ -40,7 +40,7 @@ class Plan(Generic[A_contra, B_co]):
     Built with the functions of this module, never by calling ``Plan``.
     """
 
-    __slots__ = ("__weakref__", "_hash", "_memo")
+    __slots__ = ("__weakref__", "_hash", "_memo", "_touch")
     _hash: int
     _memo: dict[str, Any]
 

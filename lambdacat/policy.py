@@ -81,7 +81,7 @@ Entry: TypeAlias = tuple[int, bool, Any]
 class Verdict(NamedTuple):
     """How a race ended, and the entries that say why, in the order that counts."""
 
-    kind: Literal["won", "lost", "all failed", "too few", "settled", "timed out"]
+    kind: Literal["won", "lost", "all failed", "too few", "settled", "timed out", "broken"]
     entries: tuple[Entry, ...]
     missing: tuple[Entry, ...] = ()
     """The faults beside the results of a race that has too few."""
@@ -127,6 +127,10 @@ class Race(NamedTuple):
         verdict = Verdict("timed out", ()) if type(self.policy) is All else _judged(self.policy, self.ended)
         return self._ended(self.done, self.wins, self.ended, verdict)
 
+    def broken(self, error: Exception) -> Race:
+        """The race that cannot go on: a score, or a copy of the input, raised."""
+        return self._ended(self.done, self.wins, self.ended, Verdict("broken", ((-1, False, error),)))
+
     def _ended(self, done: int, wins: int, ended: Any, verdict: Verdict) -> Race:
         return Race(self.policy, self.total, done, wins, ended, verdict)
 
@@ -158,7 +162,12 @@ def _judged(policy: Any, ended: Any) -> Verdict:
         return Verdict("all failed", lost)
     if len(won) < wanted:
         return Verdict("too few", won, lost)
-    return Verdict("won", best(policy, won))
+    if type(policy) is not NBest:
+        return Verdict("won", won)
+    try:
+        return Verdict("won", best(policy, won))
+    except Exception as error:  # noqa: BLE001  a score of the user's raised; the join raises it at its node
+        return Verdict("broken", ((-1, False, error),))
 
 
 def best(policy: NBest[Any], won: tuple[Entry, ...]) -> tuple[Entry, ...]:

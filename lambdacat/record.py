@@ -23,6 +23,8 @@ class Record(NamedTuple):
     """A copy of a value with these field values; ``names`` order."""
     positional: bool
     """Whether ``cls(*values)`` is that copy, so that fused steps may call the class themselves."""
+    frozen: bool = True
+    """Whether its values cannot be changed in place."""
 
 
 def _reader(names: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:
@@ -55,13 +57,27 @@ def _by_copy(names: tuple[str, ...]) -> Callable[[Any, Sequence[Any]], Any]:
     return build
 
 
-def _pydantic(names: tuple[str, ...]) -> Record:
-    return Record(
-        names,
-        _reader(names),
-        lambda whole, values: whole.model_copy(update=dict(zip(names, values, strict=True))),
-        positional=False,
-    )
+def _pydantic(cls: Any) -> Record:
+    """A model: its fields, and what else its values may carry."""
+    names = tuple(cls.model_fields)
+    open_ = cls.model_config.get("extra") == "allow"
+    hidden = (*("__pydantic_extra__",) * open_, *("__pydantic_private__",) * bool(cls.__private_attributes__))
+    every = (*names, *hidden)
+
+    def build(whole: Any, values: Sequence[Any]) -> Any:
+        made = whole.model_copy(update=dict(zip(names, values, strict=False)))
+        for name, value in zip(hidden, values[len(names) :], strict=True):
+            _set(made, name, value)
+        return made
+
+    return Record(every, _reader(every), build, positional=False, frozen=bool(cls.model_config.get("frozen")))
+
+
+def _is_frozen(cls: Any) -> bool:
+    params = getattr(cls, "__dataclass_params__", None)
+    if params is not None and not hasattr(cls, "__attrs_attrs__"):
+        return bool(params.frozen)
+    return cls.__setattr__ is not object.__setattr__ and "frozen" in getattr(cls.__setattr__, "__name__", "")
 
 
 def _declared(cls: type) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
@@ -83,19 +99,19 @@ def _record_of(cls: type) -> Record | None:
             return None
         # A named tuple reads itself: it already is the tuple of its values.
         return Record(tuple(names), tuple, lambda whole, values: whole._make(values), positional=False)
-    if isinstance(fields := getattr(cls, "model_fields", None), Mapping):
-        return _pydantic(tuple(fields))
+    if isinstance(getattr(cls, "model_fields", None), Mapping):
+        return _pydantic(cls)
     declared = _declared(cls)
     if declared is None:
         return None
     names, aliases = declared
-    taken = _parameters(cls)
+    taken, frozen = _parameters(cls), _is_frozen(cls)
     if taken is not None and "" not in aliases:
         if tuple(name for name, keyword in taken if not keyword) == aliases == tuple(name for name, _ in taken):
-            return Record(names, _reader(names), _by_position, positional=True)
+            return Record(names, _reader(names), _by_position, positional=True, frozen=frozen)
         if {name for name, _ in taken} == set(aliases):
-            return Record(names, _reader(names), _by_keyword(aliases), positional=False)
-    return Record(names, _reader(names), _by_copy(names), positional=False)
+            return Record(names, _reader(names), _by_keyword(aliases), positional=False, frozen=frozen)
+    return Record(names, _reader(names), _by_copy(names), positional=False, frozen=frozen)
 
 
 # A checker cannot see that classes are hashable, so the cache is typed by hand.

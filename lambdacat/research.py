@@ -224,25 +224,39 @@ def patient(source: Plan[Lookup, Found], into: Lens[Inquiry, Outcome[Found] | No
     return source.timeout(PATIENCE).retry(1).attempt().between(LOOKUP, into)
 
 
-has_folder = FOLDER.where(lambda folder: folder is not None)
-asks_something = QUERY.where(lambda query: query.terms != ())
-unsure = BEST.where(lambda best: best is None or best.confidence < ENOUGH)
+def is_given(folder: Path | None) -> bool:
+    """Whether there is a folder to search."""
+    return folder is not None
+
+
+def has_terms(query: Query) -> bool:
+    """Whether the question names anything that more words could stand for."""
+    return query.terms != ()
+
+
+def is_doubtful(best: Round | None) -> bool:
+    """Whether another round is worth its time."""
+    return best is None or best.confidence < ENOUGH
+
+
+with_folder = FOLDER.where(is_given)
+unsure = QUERY.where(has_terms) & BEST.where(is_doubtful)
 
 prepare = (
     read_question
     & open_library.attempt().between(CORPUS, LIBRARY)
-    & when(has_folder, open_notes.attempt().between(CORPUS, NOTES))
+    & when(with_folder, open_notes.attempt().between(CORPUS, NOTES))
 )
 look_up = (
     patient(search_topics, IN_TOPICS)
     & patient(search_docstrings, IN_DOCSTRINGS)
-    & when(has_folder, patient(search_folder, IN_FOLDER))
+    & when(with_folder, patient(search_folder, IN_FOLDER))
 )
 one_round = look_up >> keep_best
 again = broaden_query >> one_round
 
 research: Plan[Inquiry, Inquiry] = (
-    prepare >> one_round >> again.loop_while(asks_something & unsure, at_most=ROUNDS, then=identity) >> compose_answer
+    prepare >> one_round >> again.loop_while(unsure, at_most=ROUNDS, then=identity) >> compose_answer
 )
 """From a question to an ``Inquiry`` with its answer. Law: every sentence of the answer stands in its source."""
 

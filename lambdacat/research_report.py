@@ -5,20 +5,24 @@ from __future__ import annotations
 import asyncio
 import re
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from shutil import get_terminal_size
 from textwrap import fill
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 
-from attrs import frozen
+from attrs import evolve, frozen
 from returns.result import Failure, Success
 
+from lambdacat.commands import FAILED, Interrupted, Shown, UsageError, as_json
 from lambdacat.context import Context
 from lambdacat.event import Event, Finished, Started, Trace
-from lambdacat.fault import Outcome
-from lambdacat.research import CHECKPOINT, STEPS, Inquiry, research
+from lambdacat.fault import ActionFailed, Outcome
+from lambdacat.research import CHECKPOINT, STEPS, Corpus, Inquiry, reason, research
 from lambdacat.tools.answer import EXTRACTIVE, Answer
 from lambdacat.tools.corpus import CorpusError, Skip
 
@@ -31,18 +35,46 @@ DOUBTFUL = 0.2
 WIDTH = 100
 """Characters of the longest line on a terminal."""
 
+# --- the command -----------------------------------------------------------------------------------------------------
+
+
+def ask(
+    question: str,
+    *,
+    folder: Path | None = None,
+    cache: Path | None = None,
+    form: Literal["text", "document"] = "text",
+    watch: TextIO | None = None,
+    trace: bool = False,
+) -> Shown:
+    """The answer to a question. Errors: ``UsageError`` when nothing is asked, or ``folder`` is no folder."""
+    if not question.strip():
+        raise UsageError("the question is empty")
+    if folder is not None and not folder.is_dir():
+        raise UsageError(f"not a folder: {str(folder)!r}")
+    inquiry = Inquiry(question, Corpus(folder, cache))
+    with nullcontext(()) if watch is None or trace else progress(watch) as observers:
+        report = conduct(inquiry, observers=observers, trace=trace)
+    match report.outcome:
+        case Success(done):
+            return _shown(done, report, form)
+        case Failure(fault):
+            error = fault.error if isinstance(fault, ActionFailed) else None
+            return Shown("", FAILED, f"lambdacat: {plain(reason(fault))}", error)
+
+
+def _shown(done: Inquiry, report: Report, form: Literal["text", "document"]) -> Shown:
+    aside = [f"warning: {plain(each)}" for each in warnings(done)]
+    drawn = [] if report.trace is None else [plain(str(of_steps(report.trace)))]
+    if form == "document":
+        return Shown(as_json(document(done, report.seconds)), aside="\n".join((*aside, *drawn)))
+    width = get_terminal_size().columns if sys.stdout.isatty() else None
+    return Shown("\n\n".join((text(done, report.seconds, width=width), *drawn)), aside="\n".join(aside))
+
+
 # --- running ---------------------------------------------------------------------------------------------------------
 
 Observer = Callable[[Event[Any]], object]
-
-
-class Interrupted(BaseException):
-    """A signal ended the run; everything it had started has stopped."""
-
-    @property
-    def number(self) -> int:
-        """The signal's number."""
-        return int(self.args[0])
 
 
 @frozen
@@ -93,6 +125,11 @@ async def _run(
     return await arun(research, inquiry, context=context, observers=observers), None
 
 
+def of_steps(trace: Trace) -> Trace:
+    """The steps of a trace alone, side by side, without the nodes that hold them together."""
+    return Trace(evolve(span, parent=None) for span in trace.spans if span.name in STEPS)
+
+
 @contextmanager
 def _signals(got: list[int]) -> Iterator[None]:
     """Notes the first signal that asks to stop and cancels the current task; a second one kills as usual."""
@@ -119,18 +156,18 @@ def _signals(got: list[int]) -> Iterator[None]:
 
 
 @contextmanager
-def progress(to: TextIO) -> Iterator[Observer]:
+def progress(to: TextIO) -> Iterator[tuple[Observer]]:
     """An observer that shows on a terminal which steps are running; with rich, as a list that clears itself."""
     try:
         from rich.console import Console
-        from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import Progress, SpinnerColumn, TextColumn
     except ImportError:
         with _one_line(to) as observer:
-            yield observer
+            yield (observer,)
         return
-    columns = (SpinnerColumn(finished_text="+"), TextColumn("{task.description}"), TimeElapsedColumn())
+    columns = (SpinnerColumn(finished_text="+"), TextColumn("{task.description}"), TextColumn("{task.elapsed:.1f} s"))
     with Progress(*columns, console=Console(file=to), transient=True) as shown:
-        yield _Rows(shown)
+        yield (_Rows(shown),)
 
 
 class _Rows:
@@ -145,7 +182,9 @@ class _Rows:
             case Started(id=number, name=name) if name in STEPS:
                 self.rows[number] = self.shown.add_task(name, total=1)
             case Finished(id=number) if number in self.rows:
-                self.shown.update(self.rows.pop(number), completed=1)
+                row = self.rows.pop(number)
+                self.shown.stop_task(row)
+                self.shown.update(row, completed=1)
             case _:
                 pass
 

@@ -107,6 +107,8 @@ class _Each:
 
     def parts(self, whole: Any) -> tuple[Any, ...]:
         """Every item."""
+        if isinstance(whole, (str, bytes)):
+            raise TypeError(f"each goes through the items of a collection, and {type(whole).__name__} is one value")
         return tuple(whole.values() if isinstance(whole, Mapping) else whole)
 
     def put(self, whole: Any, parts: Sequence[Any]) -> Any:

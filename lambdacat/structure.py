@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from lambdacat.place import PlanError
-from lambdacat.plan import Choose, Composite, LoopWhile, Parallel, Plan, Recover, Sequence, Within, identity
+from lambdacat.plan import Choose, Composite, LoopWhile, Parallel, Plan, Recover, Sequence, Task, Within, identity
 
 T = TypeVar("T")
 Node = Plan[Any, Any]
@@ -113,18 +114,48 @@ def rows(plan: Node) -> tuple[Row, ...]:
     found: list[Row] = []
 
     def row(node: Node, below: list[int]) -> int:
-        data = node.parts()[0]
-        for item in data:
-            if callable(item) and "<" in getattr(item, "__qualname__", ""):
-                raise PlanError(
-                    f"{node.name} cannot be pickled: its function {item.__qualname__} has no name of its own at the top"
-                    f" level of {item.__module__}; use def there"
-                )
+        data = tuple(_portable(node, item) for item in node.parts()[0])
         found.append((type(node), data, tuple(below)))
         return len(found) - 1
 
     fold(plan, row)
     return tuple(found)
+
+
+class Decorated:
+    """The function behind a task that was decorated: its own name now means the task."""
+
+    __slots__ = ("name", "task")
+
+    def __init__(self, task: Node, name: str) -> None:
+        self.task = task
+        self.name = name
+
+    def __reduce__(self) -> Any:
+        return _action_named, (self.task.action.__module__, self.name)  # type: ignore[attr-defined]
+
+
+def _action_named(module: str, name: str) -> Any:
+    from importlib import import_module
+
+    found: Any = import_module(module)
+    for part in name.split("."):
+        found = getattr(found, part)
+    return found.action
+
+
+def _portable(node: Node, item: Any) -> Any:
+    """An item of a node's data as a pickle can hold it."""
+    name = getattr(item, "__qualname__", "")
+    if not callable(item) or not name:
+        return item
+    if "<" in name:
+        raise PlanError(
+            f"{node.name} cannot be pickled: its function {name} has no name at the top level of {item.__module__};"
+            " write it there with def"
+        )
+    named = vars(sys.modules.get(item.__module__, object)).get(name)
+    return Decorated(named, name) if type(named) is Task and named.action is item else item
 
 
 def regrown(found: tuple[Row, ...]) -> Node:

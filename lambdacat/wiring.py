@@ -104,13 +104,14 @@ def _spliced(action: Any, reads: tuple[Any, ...], writes: tuple[Any, ...]) -> Ca
     source, target = _field(reads[0], record), _field(writes[0], record)
     if source is None or target is None:
         return None
-    read, after = record.read, target + 1
+    read = record.read
     get, put = reads[0].getter, writes[0].set
 
     def act(whole: Any) -> Any:
         if type(whole) is cls:
-            row = read(whole)
-            return cls(*row[:target], action(row[source]), *row[after:])
+            row = [*read(whole)]
+            row[target] = action(row[source])
+            return cls(*row)
         return put(whole, action(get(whole)))
 
     return act

@@ -39,7 +39,7 @@ from lambdacat.interpreters.machine import (
     fault_of,
     raised,
 )
-from lambdacat.interpreters.segment import Fell, Leaf, Segment, flat
+from lambdacat.interpreters.segment import Fell, Leaf, Segment
 from lambdacat.interpreters.trail import Trail
 from lambdacat.policy import Race
 from lambdacat.wiring import AWAITABLE
@@ -63,7 +63,7 @@ class Defect:
 class Concurrent:
     """The monad of awaitables: a request is answered by a coroutine, or at once."""
 
-    __slots__ = ("bounds", "env", "holds", "table")
+    __slots__ = ("bounds", "env", "holds", "lacks", "table")
 
     def __init__(self, env: Environment, table: Table = MEANING) -> None:
         self.env = env
@@ -71,6 +71,8 @@ class Concurrent:
         self.bounds: list[Bound] = []
         self.holds = False
         """Whether it has one of the run's permits for branches."""
+        self.lacks = False
+        """Whether it was interrupted while it had lent its permit."""
 
     async def iterate(self, state: State) -> tuple[bool, Any]:
         """From a state to the end of the run: whether it was won, and the value or fault."""
@@ -81,8 +83,14 @@ class Concurrent:
         while True:
             try:
                 while True:
+                    if self.lacks:
+                        await self.regain()
                     request, value, stack = advance(*state, table)
                     kind = type(request)
+                    if self.bounds and kind is not Close and self.passed():
+                        # An action swallowed the interruption; nothing more starts under its deadline.
+                        state = self.expired(value, stack)
+                        continue
                     if kind is End:
                         return request.won, value
                     if kind in instant:
@@ -123,7 +131,7 @@ class Concurrent:
 
     async def segment(self, segment: Segment, value: Any, stack: Any) -> State:
         """A straight run."""
-        if not segment.plain:
+        if not segment.plain or (self.bounds and len(segment.leaves) > 1):
             made = await self.careful(segment, value, stack)
         else:
             made = await self.chain(segment, value)
@@ -147,8 +155,10 @@ class Concurrent:
         return value
 
     async def careful(self, segment: Segment, value: Any, stack: Any) -> Any:
-        """A straight run in which some calls take a context."""
+        """A straight run under a deadline, or in which some calls take a context."""
         for index, leaf in enumerate(segment.leaves):
+            if index and self.bounds and self.passed():
+                return value  # the driver sees the deadline before anything else starts
             value = await self.perform(segment, index, leaf, value, stack)
             if type(value) is Fell:
                 return value
@@ -178,8 +188,10 @@ class Concurrent:
         work = deque(fns)
         over = self.env.backend.event()
         state = [value]
+        begun: list[bool] = []
 
         def job() -> Any:
+            begun.append(True)
             try:
                 while work:
                     made = work[0](state[0])
@@ -201,12 +213,14 @@ class Concurrent:
             try:
                 error = await anyio.to_thread.run_sync(job, abandon_on_cancel=True, limiter=self.env.limiter())
             except BaseException:
+                # Cleared first: a thread that starts only now finds nothing to do.
                 work.clear()
-                if abandon:
+                if begun and abandon:
                     self.env.abandoned += 1
-                else:
+                elif begun:
                     await self.env.backend.outlast(over)
                 raise
+            begun.clear()
             index = len(fns) - len(work)
             if error is not None:
                 return Fell(index, error, state[0])
@@ -321,12 +335,14 @@ class Concurrent:
         """A fork, while which this driver gives back its own permit: who waits for branches is not one running."""
         if not self.holds:
             return await self.fork(fork, value, stack)
-        self.holds = False
+        self.holds, self.lacks = False, True
         self.env.permits.release()
-        state = await self.fork(fork, value, stack)
+        return await self.fork(fork, value, stack)
+
+    async def regain(self) -> None:
+        """A permit again, after the branches."""
         await self.env.permits.acquire()
-        self.holds = True
-        return state
+        self.holds, self.lacks = True, False
 
     def width(self, fork: Fork) -> int:
         """How many branches of a fork may run at once."""

@@ -6,16 +6,17 @@ import asyncio
 import sys
 from collections.abc import Callable, Coroutine
 from io import StringIO
+from types import CoroutineType
 from typing import Any
 
 import anyio
 
 from lambdacat.effects.concurrent import Concurrent, Defect, warn_overrun
 from lambdacat.interpreters.env import Environment
-from lambdacat.interpreters.machine import EDGE, MEANING, Fork, State, Table, Turn, fallen, raised
+from lambdacat.interpreters.machine import EDGE, MEANING, Fork, State, Table, Turn, fallen
 from lambdacat.interpreters.segment import Fell, Segment, straight
-from lambdacat.plan import Plan
-from lambdacat.policy import Race
+from lambdacat.plan import Parallel, Plan
+from lambdacat.policy import Entry, Race
 
 Task = asyncio.Task[Any]
 
@@ -170,56 +171,75 @@ class OnAsyncio(Concurrent):
             raise
         if group.running:
             await group.stop()
+        if group.overrun is not None:
+            raise group.overrun
         return self.joined(fork, race, group.started, stack)
 
 
 class Branches:
     """The tasks of one fork."""
 
-    __slots__ = ("done", "driver", "fork", "loop", "overrun", "running", "short", "stack", "started", "waiter")
+    __slots__ = ("cuts", "done", "driver", "expired", "factory", "fork", "loop", "overrun", "running", "stack", "started", "waiter")
 
     def __init__(self, driver: OnAsyncio, fork: Fork, stack: Any) -> None:
         self.driver = driver
         self.fork = fork
         self.stack = stack
         self.loop = asyncio.get_running_loop()
+        self.factory = self.loop.get_task_factory()
         self.running: dict[Task, int] = {}
         self.done: list[Task] = []
         self.waiter: asyncio.Future[None] | None = None
         self.started = 0
         self.overrun: Warning | None = None
+        self.expired = False
         env = driver.env
-        self.short = env.permits is None and env.recorder is None
-        """Whether branches may take a short cut past the machine."""
+        # Who watches or counts must see every branch go through the machine.
+        self.cuts: Any = fork.node.memo("short cuts", _short_cuts) if env.permits is None and env.recorder is None else None
+        """For each branch the straight run that it is, or None; all None where no branch may take the short cut."""
+
+    def cut(self, index: int) -> Segment | None:
+        """The straight run that a branch is, if it may bypass the machine."""
+        cuts = self.cuts
+        found: Segment | None = None if cuts is None else cuts[index] if self.fork.plans is not None else cuts[0]
+        return found
 
     async def run(self) -> Race:
         """Start the branches and offer them to their race, once a tick, until it is decided."""
         fork = self.fork
-        race, width = fork.race(), self.driver.width(fork)
+        race, width, total = fork.race(), self.driver.width(fork), fork.total
+        start, running = self._starter(), self.running
         expiry = None if fork.seconds is None else self.loop.call_later(fork.seconds, self._expire)
         try:
             while True:
-                while self.started < fork.total and len(self.running) < width and race.verdict is None:
-                    task = self._start(self.started)
-                    self.started += 1
+                while self.started < total and len(running) < width:
+                    index = self.started
+                    self.started = index + 1
+                    task = start(index)
                     if task is not None:
-                        race = self._offered(race, [(self.started - 1, task)])
+                        race = self._offered(race, [(index, task)])
+                        if race.verdict is not None:
+                            break
                 if race.verdict is not None:
                     return race
-                if not self.done:
+                if not self.done and not self.expired:
                     self.waiter = self.loop.create_future()
                     await self.waiter
                 batch, self.done = self.done, []
                 if batch:
-                    rows = sorted([(self.running.pop(task), task) for task in batch], key=lambda row: row[0])
+                    pop = self.running.pop
+                    rows = [(pop(task), task) for task in batch]
+                    rows.sort()
                     race = self._offered(race, rows)
-                if expiry is not None and expiry.when() <= self.loop.time() and race.verdict is None:
+                if self.expired and race.verdict is None:
                     return race.expired()
         finally:
             if expiry is not None:
                 expiry.cancel()
 
     def _expire(self) -> None:
+        # A flag and not the clock: a loop may fire a timer a little before its time.
+        self.expired = True
         if self.waiter is not None and not self.waiter.done():
             self.waiter.set_result(None)
 
@@ -229,11 +249,39 @@ class Branches:
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
 
+    def _starter(self) -> Callable[[int], Task | None]:
+        """What starts a branch. Branches that are one async action each, on one value, start as bare tasks."""
+        fork, cuts = self.fork, self.cuts
+        if _EAGER or cuts is None or not fork.shared or self.factory is not None:
+            return self._start
+        fns = fork.node.memo("bare", lambda _: _bare(cuts))
+        if fns is None:
+            return self._start
+        value, loop, running, ended = fork.value, self.loop, self.running, self._ended
+
+        def start(index: int) -> None:
+            work = fns[index](value)
+            task = asyncio.Task(work if type(work) is CoroutineType else _wait_for(work), loop=loop)
+            running[task] = index
+            task.add_done_callback(ended)
+
+        return start
+
     def _start(self, index: int) -> Task | None:
         """The task of one branch if it is already done, as an eager one may be."""
-        work = self._coroutine(index)
         loop, env = self.loop, self.driver.env
-        if _EAGER and env.eager < _DEEPEST_EAGER and loop.get_task_factory() is None:
+        segment = self.cut(index)
+        if segment is None:
+            work: Any = self.driver.run_branch(self.fork, index, self.stack)
+        elif len(segment.fns) == 1 and "await" in segment.modes:
+            work = segment.fns[0](self.fork.input(index))
+            if type(work) is not CoroutineType:
+                work = _wait_for(work)
+        else:
+            work = self.driver.branch_chain(segment, self.fork.input(index))
+        if self.factory is not None:
+            task = loop.create_task(work)
+        elif _EAGER and env.eager < _DEEPEST_EAGER:
             env.eager += 1
             try:
                 task = asyncio.Task(work, loop=loop, eager_start=True)  # type: ignore[call-arg]
@@ -242,54 +290,52 @@ class Branches:
             if task.done():
                 return task
         else:
-            task = loop.create_task(work)
+            task = asyncio.Task(work, loop=loop)
         self.running[task] = index
         task.add_done_callback(self._ended)
         return None
 
-    def _coroutine(self, index: int) -> Coroutine[Any, Any, Any]:
-        fork = self.fork
-        if self.short:
-            plan: Plan[Any, Any] = fork.plan(index)
-            segment: Segment | None = plan.memo("branch", _straight_branch)
-            if segment is not None:
-                if len(segment.leaves) == 1 and segment.modes == {"await"}:
-                    made = segment.fns[0](fork.input(index))
-                    return made if asyncio.iscoroutine(made) else _wait_for(made)
-                return self.driver.branch_chain(segment, fork.input(index))
-        return self.driver.run_branch(fork, index, self.stack)
-
     def _offered(self, race: Race, rows: list[tuple[int, Task]]) -> Race:
-        fork = self.fork
-        batch = []
+        batch: list[Entry] = []
+        cuts = self.cuts if self.fork.plans is not None else None
         for index, task in rows:
+            if cuts is not None and cuts[index] is not None and not task.cancelled() and task.exception() is None:
+                result = task.result()
+                if type(result) is not Fell and type(result) is not Defect:
+                    batch.append((index, True, result))
+                    continue
             if task.cancelled():
                 # Not by us: somebody cancelled the branch itself, and cancellation is never a value.
-                raise asyncio.CancelledError(f"branch {index} of {fork.node.name} was cancelled from outside")
+                name = self.fork.node.name
+                raise asyncio.CancelledError(f"branch {index} of {name} was cancelled from outside")
             error = task.exception()
-            if error is not None and not isinstance(error, Exception):
-                raise error
-            batch.append((index, *self._result(index, error, None if error is not None else task.result())))
+            if error is None:
+                result = task.result()
+                if self.cut(index) is None:
+                    if type(result) is Defect:
+                        raise result.error
+                    batch.append((index, *result))
+                    continue
+                if type(result) is not Fell and type(result) is not Defect:
+                    batch.append((index, True, result))
+                    continue
+            else:
+                result = error
+            batch.append((index, False, self._fault(index, result)))
         return race.offer(batch)
 
-    def _result(self, index: int, error: Exception | None, result: Any) -> tuple[bool, Any]:
+    def _fault(self, index: int, result: Any) -> Any:
+        """The fault of a branch that took the short cut."""
         if type(result) is Defect:
             raise result.error
+        segment = self.cut(index)
+        if segment is None or (isinstance(result, BaseException) and not isinstance(result, Exception)):
+            raise result
         fork = self.fork
-        segment = fork.plan(index).memo("branch", _straight_branch) if self.short else None
-        if segment is None:
-            if error is not None:
-                raise error
-            won, value = result
-            return won, value
-        if error is not None:
-            if error.__traceback__ is not None and len(segment.leaves) > 1:
-                error.__traceback__ = error.__traceback__.tb_next
-            result = Fell(0, error, fork.value if fork.values is None else fork.values[index])
-        if type(result) is not Fell:
-            return True, result
+        if isinstance(result, Exception):
+            result = Fell(0, result, fork.value if fork.values is None else fork.values[index])
         edge = (EDGE, fork.node, Turn(fork, fork.race(), index), self.stack)
-        return False, fallen(segment, result, edge)[1]
+        return fallen(segment, result, edge)[1]
 
     async def stop(self) -> None:
         """Cancel what still runs and wait for its clean-up; warn and cancel again after each grace."""
@@ -304,8 +350,6 @@ class Branches:
         finally:
             _STOPPING.discard(me)
             again.cancel()
-        if self.overrun is not None:
-            raise self.overrun
 
     def _stopped(self) -> bool:
         for task in self.done:
@@ -330,6 +374,17 @@ class Branches:
             self.loop.call_later(max(grace, 0.001), self._again, grace)
 
 
+def _short_cuts(node: Any) -> tuple[Segment | None, ...] | None:
+    plans = node.branches if type(node) is Parallel else (node.plan,)
+    found = tuple(_straight_branch(plan) for plan in plans)
+    return found if any(segment is not None for segment in found) else None
+
+
+def _bare(cuts: Any) -> tuple[Any, ...] | None:
+    single = all(cut is not None and len(cut.fns) == 1 and "await" in cut.modes for cut in cuts)
+    return tuple(cut.fns[0] for cut in cuts) if single else None
+
+
 def _straight_branch(plan: Plan[Any, Any]) -> Segment | None:
     segment = straight(plan, fused=True)
     return segment if segment is not None and segment.plain else None
@@ -337,6 +392,3 @@ def _straight_branch(plan: Plan[Any, Any]) -> Segment | None:
 
 async def _wait_for(awaitable: Any) -> Any:
     return await awaitable
-
-
-__all__ = ["Backend", "OnAsyncio", "raised"]

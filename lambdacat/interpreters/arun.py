@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Coroutine, Generator, Mapping
+from contextvars import copy_context
 from typing import Any, TypeVar
 
 from lambdacat.bound import Limits
@@ -17,6 +18,36 @@ A = TypeVar("A")
 B = TypeVar("B")
 
 _LIMITS = Limits()
+
+
+class Enclosed:
+    """A coroutine run in a copy of the caller's context variables: what it sets does not leak up.
+
+    It stays in the caller's task: a task of its own would cost more than a small run, and be cancelled differently.
+    """
+
+    __slots__ = ("_work",)
+
+    def __init__(self, work: Coroutine[Any, Any, Any]) -> None:
+        self._work = work
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        enter, work = copy_context().run, self._work
+        step: Callable[[Any], Any] = work.send
+        given: Any = None
+        while True:
+            try:
+                wanted = enter(step, given)
+            except StopIteration as stop:
+                return stop.value
+            try:
+                given = yield wanted
+                step = work.send
+            except GeneratorExit:
+                enter(work.close)
+                raise
+            except BaseException as error:  # noqa: BLE001  it is thrown into the work, which decides
+                given, step = error, work.throw
 
 
 def driver_of(
@@ -72,4 +103,4 @@ async def arun(
 
         return await arun_watched(plan, value, context_of(context), limits, observers)
     driver = driver_of(context_of(context), limits)
-    return outcome_of(await driver.iterate((plan, value, None)))
+    return outcome_of(await Enclosed(driver.iterate((plan, value, None))))

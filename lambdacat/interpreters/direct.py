@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Mapping
 from contextvars import copy_context
+from itertools import repeat
 from typing import Any, TypeVar
 
 from returns.result import Failure, Success
@@ -17,6 +18,7 @@ from lambdacat.interpreters.machine import (
     FAIL,
     LEAVE,
     MEANING,
+    ROUND,
     Close,
     End,
     Fork,
@@ -247,40 +249,46 @@ class Direct:
 
 
 def whirl(spin: Spin, value: Any, stack: Any) -> State:
-    """A loop of plain calls, as flat as Python has it."""
-    from lambdacat.interpreters.machine import ROUND
-
-    test, fns = spin.test, spin.body.fns
-    todo: Any = iter(fns)
-    testing = True
+    """A loop of plain calls, as flat as Python has it: two ``try`` that cost nothing tell test and body apart."""
+    test, fns, at_most = spin.test, spin.body.fns, spin.at_most
+    fn = fns[0]
+    single = len(fns) == 1
+    # One iterator counts the turns; without a bound it never ends.
+    turns = repeat(None) if at_most is None else repeat(None, at_most)
+    for _ in turns:
+        try:
+            if not test(value):
+                return LEAVE, value, stack
+        except Exception as error:  # noqa: BLE001  where a user's exception becomes a fault
+            return _untested(spin, error, value, stack)
+        if single:
+            try:
+                value = fn(value)
+            except Exception as error:  # noqa: BLE001  where a user's exception becomes a fault
+                made: Any = _own_fell(error, value)
+                return fallen(spin.body, made, (ROUND, spin.node, 0, stack))
+        else:
+            made = flat(fns, value)
+            if type(made) is Fell:
+                return fallen(spin.body, made, (ROUND, spin.node, 0, stack))
+            value = made
     try:
-        if len(fns) == 1 and spin.at_most is None:
-            fn = fns[0]
-            while test(value):
-                testing = False
-                value = fn(value)
-                testing = True
-            return LEAVE, value, stack
-        left = spin.at_most
-        while test(value):
-            if left is not None:
-                if left == 0:
-                    return Spent(spin.node), value, stack
-                left -= 1
-            testing = False
-            todo = iter(fns)
-            for fn in todo:
-                value = fn(value)
-            testing = True
-        return LEAVE, value, stack
+        return (Spent(spin.node) if test(value) else LEAVE), value, stack
     except Exception as error:  # noqa: BLE001  where a user's exception becomes a fault
-        if error.__traceback__ is not None:
-            error.__traceback__ = error.__traceback__.tb_next
-        if testing:
-            node = spin.node
-            return FAIL, fault_of(error, Trail(stack, (), value, node), node.name, value), stack
-        index = 0 if len(fns) == 1 else len(fns) - 1 - todo.__length_hint__()
-        return fallen(spin.body, Fell(index, error, value), (ROUND, spin.node, 0, stack))
+        return _untested(spin, error, value, stack)
+
+
+def _own_fell(error: Exception, value: Any) -> Fell:
+    if error.__traceback__ is not None:
+        error.__traceback__ = error.__traceback__.tb_next
+    return Fell(0, error, value)
+
+
+def _untested(spin: Spin, error: Exception, value: Any, stack: Any) -> State:
+    if error.__traceback__ is not None:
+        error.__traceback__ = error.__traceback__.tb_next
+    node = spin.node
+    return FAIL, fault_of(error, Trail(stack, (), value, node), node.name, value), stack
 
 
 def outcome_of(ended: tuple[bool, Any]) -> Outcome[Any]:

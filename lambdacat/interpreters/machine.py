@@ -223,7 +223,11 @@ class Turn(Request):
         if self.race.verdict is not None:
             return Join(self.fork, self.race.verdict), None, stack
         fork, index = self.fork, self.index
-        return fork.plan(index), fork.input(index), (BRANCH, fork.node, self, stack)
+        try:
+            given = fork.input(index)
+        except Exception as error:  # noqa: BLE001  a copy of the input raised; the join raises it at its node
+            return Turn(fork, self.race.broken(error), index), None, stack
+        return fork.plan(index), given, (BRANCH, fork.node, self, stack)
 
 
 class Join:
@@ -478,6 +482,8 @@ def _enter_join(op: Join, _: Any, stack: Any) -> State:
     site = Trail(stack, (), fork.value, node)
     seconds = fork.seconds or 0.0
     late = TimedOut(seconds=seconds, at=site, name=node.name, input=fork.value)
+    if verdict.kind == "broken":
+        raise entries[0][2]
     if verdict.kind == "won":
         try:
             return LEAVE, _joined(fork, tuple(entry[2] for entry in entries)), stack
@@ -662,6 +668,8 @@ def raised(error: Exception, op: Any, value: Any, stack: Any) -> State:
         _, node, _, stack = stack
     elif isinstance(op, Plan):
         node = op
+    elif isinstance(op, Segment):
+        node = op.leaves[0].node
     else:
-        node = op.fork.node if isinstance(op, Join) else op.node
+        node = op.fork.node if isinstance(op, (Join, Turn)) else op.node
     return FAIL, fault_of(error, Trail(stack, (), value, node), node.name, value), stack

@@ -126,6 +126,9 @@ class Suspends(Exception):
     """An action suspended where nothing can wait for it."""
 
 
+_NO_LOOP = ("running event loop", "must be called from async context")
+
+
 def finish(awaitable: Any) -> Any:
     """The result of an awaitable that never suspends. Errors: ``Suspends``."""
     steps = awaitable.__await__()
@@ -134,11 +137,11 @@ def finish(awaitable: Any) -> Any:
     except StopIteration as stop:
         return stop.value
     except RuntimeError as error:
-        if "running event loop" in str(error) or type(error).__name__ == "NoEventLoopError":
+        if any(words in str(error) for words in _NO_LOOP) or type(error).__name__ == "NoEventLoopError":
             raise Suspends from error
         raise
     try:
-        steps.close()
+        getattr(steps, "close", bool)()
     except RuntimeError:
         # Its clean-up waits as well; there is no loop to wait on.
         pass

@@ -11,7 +11,7 @@ from lambdacat.context import Context, context_of
 from lambdacat.effects.writer import Writer
 from lambdacat.event import Ended, Trace
 from lambdacat.fault import Outcome
-from lambdacat.interpreters.arun import driver_of
+from lambdacat.interpreters.arun import Enclosed, driver_of
 from lambdacat.interpreters.direct import Direct, check_plan, outcome_of
 from lambdacat.interpreters.env import Environment
 from lambdacat.interpreters.machine import LEAVE, State, fallen
@@ -183,7 +183,7 @@ async def _awatched(
     driver = driver_of(context, limits, table=_TABLE, kind=watched_driver)
     recorder = Recorder(driver.env.clock, observers)
     driver.env.recorder = recorder
-    return outcome_of(await driver.iterate((plan, value, None))), recorder
+    return outcome_of(await Enclosed(driver.iterate((plan, value, None)))), recorder
 
 
 async def arun_watched(

@@ -1,0 +1,276 @@
+"""What is well-formed and still doubtful in a plan, every finding at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, final
+
+from attrs import frozen
+
+from lambdacat.bound import Retry, Timeout
+from lambdacat.condition import Condition
+from lambdacat.footprints import Touch, _touch
+from lambdacat.interpreters.dead_stores import never_read, read_too_early
+from lambdacat.interpreters.doubts import faultless, faults_surely, mutable_fields
+from lambdacat.optics import Traversal
+from lambdacat.place import Place
+from lambdacat.plan import (
+    Bind,
+    Choose,
+    Focus,
+    LoopWhile,
+    Parallel,
+    Plan,
+    Recover,
+    Sequence,
+    Task,
+    Within,
+)
+from lambdacat.policy import NBest, Quorum
+from lambdacat.structure import expression, fold, step_to
+
+Node = Plan[Any, Any]
+
+
+@final
+@frozen
+class Finding:
+    """Something doubtful in a plan: which rule, where, and one sentence."""
+
+    rule: str
+    at: tuple[str | int, ...]
+    message: str
+
+
+@frozen(eq=False)
+class Spot:
+    """A node where it stands. Its path is read when asked: the paths of a deep plan are quadratic in length."""
+
+    node: Node
+    above: Spot | None = None
+    child: int = 0
+    seconds: float | None = None
+    """The least timeout around it. Units: seconds."""
+    retry: Spot | None = None
+    """The nearest retry around it."""
+    first: bool = True
+    """Whether nothing has run on this state before it."""
+    beside: bool = False
+    """Whether it stands in a branch that others run beside."""
+
+    def path(self) -> tuple[str | int, ...]:
+        """What ``structure.located`` calls this place."""
+        return tuple(step for above, child in self._steps() for step in step_to(above.node, child))
+
+    def order(self) -> tuple[int, ...]:
+        """The same path as the numbers of children, which compare."""
+        return tuple(child for _, child in self._steps())
+
+    def _steps(self) -> list[tuple[Spot, int]]:
+        steps = []
+        spot = self
+        while spot.above is not None:
+            steps.append((spot.above, spot.child))
+            spot = spot.above
+        return steps[::-1]
+
+    def at(self, child: int) -> Spot:
+        """The spot of a child."""
+        return _below(self, child, self.node.parts()[1][child])
+
+
+def _own_timeout(node: Node) -> float | None:
+    match node:
+        case Within(bound=Timeout(seconds=seconds)):
+            return seconds
+        case Task() | Parallel():
+            return node.seconds
+        case _:
+            return None
+
+
+def _below(spot: Spot, child: int, plan: Node) -> Spot:
+    node, own = spot.node, _own_timeout(spot.node)
+    least = min((one for one in (own, spot.seconds) if one is not None), default=None)
+    retry = spot if type(node) is Within and type(node.bound) is Retry else spot.retry
+    fresh = (type(node) is not Sequence or child == 0) and type(node) not in (LoopWhile, Focus)
+    return Spot(plan, spot, child, least, retry, spot.first and fresh, spot.beside or type(node) is Parallel)
+
+
+def _quoted(node: Node) -> str:
+    return expression(node, 60)
+
+
+@frozen
+class Facts:
+    """What is known of every node from the nodes below it, by identity."""
+
+    touches: dict[int, Touch]
+    faultless: dict[int, bool]
+    doomed: dict[int, bool]
+    sure: dict[int, frozenset[Place]]
+    retried: set[Spot]
+    """Retries that were reported."""
+    roots: set[Any]
+    """Classes of states that were looked at."""
+
+
+Doubt = tuple[Spot, str]
+Rule = Callable[[Spot, Facts], Iterator[Doubt]]
+
+
+# --- rules -----------------------------------------------------------------------------------------------------------
+
+
+def _unbounded_loop(spot: Spot, facts: Facts) -> Iterator[Doubt]:
+    if type(spot.node) is LoopWhile and spot.node.at_most is None:
+        yield spot, f"{_quoted(spot.node)} may turn for ever; say how often it may with at_most="
+
+
+def _retry_not_idempotent(spot: Spot, facts: Facts) -> Iterator[Doubt]:
+    task, retry = spot.node, spot.retry
+    if type(task) is Task and task.idempotent is False and retry is not None and retry not in facts.retried:
+        facts.retried.add(retry)
+        said = f"{_quoted(retry.node)} may do {task.name} twice, which says idempotent=False"
+        yield retry, f"{said}; retry only what stands beside it, or make it idempotent"
+
+
+def _written_never_read(spot: Spot, facts: Facts) -> Iterator[Doubt]:
+    if type(spot.node) is Sequence:
+        steps = spot.node.steps
+        for index, later, place in never_read(steps, facts.touches, facts.sure):
+            said = f"what {_quoted(steps[index])} writes to {place} is overwritten by {_quoted(steps[later])}"
+            yield spot.at(index), f"{said} before anything reads it; drop the step, or write elsewhere"
+
+
+def _read_before_written(spot: Spot, facts: Facts) -> Iterator[Doubt]:
+    if type(spot.node) is Sequence and spot.first:
+        steps = spot.node.steps
+        for index, later, place in read_too_early(steps, facts.touches):
+            said = f"{_quoted(steps[index])} reads {place}, which {_quoted(steps[later])} writes only later"
+            yield spot.at(index), f"{said}; swap them, or give the field no default if the caller provides it"
+
+
+def _mutable_state(spot: Spot, facts: Facts) -> Iterator[Doubt]:
+    for root in _roots(spot.node):
+        if root not in facts.roots:
+            facts.roots.add(root)
+            for name, kind, better in mutable_fields(root):
+                said = f"{_quoted(spot.node)} works on {root.__name__}, whose field {name} is a {kind}"
+                yield spot, f"{said}, copied for every branch and compared by value; use {better}"
+
+
+def _roots(node: Node) -> list[type]:
+    """The classes of state that the optics of a node start from."""
+    optics: list[Any] = []
+    match node:
+        case Task():
+            optics = [*(node.reads or ()), *(node.writes or ())]
+        case Focus():
+            optics = [node.reads, node.writes]
+        case Choose():
+            optics = [node.selector]
+        case LoopWhile():
+            optics = [node.condition]
+        case _:
+            pass
+    found = []
+    while optics:
+        one = optics.pop()
+        if isinstance(one, Condition):
+            optics.extend(one._parts)
+        elif isinstance(one, Traversal) and isinstance(one.root, type):
+            found.append(one.root)
+    return found
+
+
+def _opaque_bind(spot: Spot, facts: Facts) -> Iterator[Doubt]:
+    if type(spot.node) is Bind:
+        said = f"no analysis sees into {_quoted(spot.node)}"
+        beside = ", and branches run beside it" if spot.beside else ""
+        yield spot, f"{said}{beside}; use choose where the alternatives are known before the run"
+
+
+def _unreachable(spot: Spot, facts: Facts) -> Iterator[Doubt]:
+    match spot.node:
+        case Sequence(steps=steps):
+            index = next((i for i, step in enumerate(steps[:-1]) if facts.doomed[id(step)]), None)
+            if index is not None:
+                said = f"{_quoted(steps[index + 1])} never runs: {_quoted(steps[index])} before it always faults"
+                yield spot.at(index + 1), f"{said}; drop one of them"
+        case Recover(plan=plan, other=other) if other is not None and facts.faultless[id(plan)]:
+            yield spot.at(1), f"{_quoted(other)} never runs: {_quoted(plan)} cannot fault; drop the alternative"
+        case LoopWhile(at_most=0, plan=plan):
+            yield spot.at(0), f"{_quoted(plan)} never runs: its loop says at_most=0; drop it, or allow a turn"
+        case _:
+            pass
+
+
+def _too_many_wanted(spot: Spot, facts: Facts) -> Iterator[Doubt]:
+    if type(spot.node) is Parallel:
+        policy, total = spot.node.policy, len(spot.node.branches)
+        wanted = policy.n if type(policy) is NBest else policy.k if type(policy) is Quorum else 0
+        if wanted > total:
+            said = f"{_quoted(spot.node)} wants {wanted} successes and has branches: {total}"
+            yield spot, f"{said}, so it always faults; want fewer, or add branches"
+
+
+def _timeout_longer(spot: Spot, facts: Facts) -> Iterator[Doubt]:
+    own = _own_timeout(spot.node)
+    if own is not None and spot.seconds is not None and own > spot.seconds:
+        said = f"the timeout of {own:g} s on {_quoted(spot.node)} never comes: around it is one of {spot.seconds:g} s"
+        yield spot, f"{said}; shorten it, or drop it"
+
+
+RULES: tuple[tuple[str, Rule], ...] = (
+    ("unbounded-loop", _unbounded_loop),
+    ("retry-not-idempotent", _retry_not_idempotent),
+    ("written-never-read", _written_never_read),
+    ("read-before-written", _read_before_written),
+    ("mutable-state", _mutable_state),
+    ("opaque-bind", _opaque_bind),
+    ("unreachable", _unreachable),
+    ("too-many-wanted", _too_many_wanted),
+    ("timeout-longer-than-outer", _timeout_longer),
+)
+"""Every rule by its name. A new rule is one more row."""
+
+
+def check(plan: Plan[Any, Any]) -> tuple[Finding, ...]:
+    """Well-formed but doubtful places: an unbounded loop, a retried non-idempotent task, a write never read, ...
+
+    In the order of the plan. Law: a finding is certain or says that it is suspicious order; no rule runs the plan.
+    """
+    if not isinstance(plan, Plan):
+        raise TypeError(f"check takes a plan, not {plan!r}")
+    facts = _facts(plan)
+    found: list[tuple[Spot, str, str]] = []
+    rest = [Spot(plan)]
+    while rest:
+        spot = rest.pop()
+        for name, rule in RULES:
+            found.extend((where, name, message) for where, message in rule(spot, facts))
+        children = spot.node.parts()[1]
+        rest.extend(_below(spot, i, children[i]) for i in reversed(range(len(children))))
+    found.sort(key=lambda row: row[0].order())
+    return tuple(Finding(name, where.path(), message) for where, name, message in found)
+
+
+def _facts(plan: Node) -> Facts:
+    touches: dict[int, Touch] = {}
+    calm: dict[int, bool] = {}
+    doomed: dict[int, bool] = {}
+    sure: dict[int, frozenset[Place]] = {}
+
+    def look(node: Node, below: list[None]) -> None:
+        children = node.parts()[1]
+        touches[id(node)] = _touch(node, [touches[id(child)] for child in children])
+        calm[id(node)] = faultless(node, [calm[id(child)] for child in children])
+        sure[id(node)] = sure_writes(node, [sure[id(child)] for child in children])
+        doomed[id(node)] = faults_surely(node, [doomed[id(child)] for child in children])
+
+    fold(plan, look)
+    return Facts(touches, calm, doomed, sure, set(), set())
+
+
+__all__ = ["RULES", "Finding", "check"]
