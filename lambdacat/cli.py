@@ -61,14 +61,14 @@ class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         from importlib.metadata import version
 
-        parser.exit(0, f"lambdacat {version('lambdacat')}\n")
+        print(f"lambdacat {version('lambdacat')}")
+        parser.exit()
 
 
 def _parser() -> argparse.ArgumentParser:
+    """The words that the command line knows."""
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument(
-        "--debug", action="store_true", default=argparse.SUPPRESS, help="show the traceback of an error"
-    )
+    common.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help="show tracebacks of errors")
     parser = argparse.ArgumentParser(
         prog="lambdacat",
         description="Run, forecast, draw and check plans, and answer questions with one.",
@@ -79,68 +79,74 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-    def command(
-        name: str, what: Callable[[argparse.Namespace], Shown], summary: str, more: str = ""
-    ) -> argparse.ArgumentParser:
-        added = commands.add_parser(
-            name, help=summary, description=more or f"{summary.capitalize()}.", parents=[common]
-        )
+    def command(name: str, what: Callable[[argparse.Namespace], Shown], summary: str) -> argparse.ArgumentParser:
+        more = RESEARCH if what is _research else f"{summary.capitalize()}."
+        added = commands.add_parser(name, help=summary, description=more, parents=[common])
         added.set_defaults(command=what)
         return added
 
-    research = command("research", _research, "answer a question by quoting what documents say", RESEARCH)
-    research.add_argument("question", nargs="+", metavar="QUESTION", help="put -- before one that starts with -")
-    research.add_argument("--corpus", type=_path, metavar="DIR", help="a folder to search as well")
-    research.add_argument("--json", action="store_true", help="print one JSON document")
-    research.add_argument("--trace", action="store_true", help="also draw which steps ran when")
-    research.add_argument("--cache", type=_path, metavar="DIR", help="keep the index here instead")
-    research.add_argument("--no-progress", action="store_true", help="show no progress, on a terminal either")
-
-    run = command("run", _run, "run a plan and print its result, as JSON where it has such a form")
-    run.add_argument("plan", metavar="PLAN", help=PLAN)
-    run.add_argument("--input", metavar="JSON", help=INPUT)
-    mode = run.add_mutually_exclusive_group()
-    mode.add_argument(
-        "--async", dest="mode", action="store_const", const="async", default="async", help="on an event loop (default)"
-    )
-    mode.add_argument(
-        "--sync", dest="mode", action="store_const", const="sync", help="in this thread, one step after the other"
-    )
-
-    dry_run = command("dry-run", _dry_run, "say what a run of a plan may do, take and cost, without running it")
-    dry_run.add_argument("plan", metavar="PLAN", help=PLAN)
-    dry_run.add_argument("--input", metavar="JSON", help=INPUT)
-
-    show = command("show", _show, "draw a plan")
-    show.add_argument("plan", metavar="PLAN", help=PLAN)
-    show.add_argument(
-        "--as", dest="form", choices=("text", "mermaid", "dot"), default="text", help="the kind of drawing"
-    )
-
-    check = command("check", _check, "look for doubtful places in a plan")
-    check.add_argument("plan", metavar="PLAN", help=PLAN)
-
-    laws = command("laws", _laws, "test the laws of plans under every interpreter")
-    laws.add_argument("--suite", action="append", default=[], metavar="NAME", help="only this suite; may be repeated")
-    laws.add_argument("--format", choices=("text", "json"), default="text", help="how to print the results")
-    laws.add_argument(
-        "--examples", type=_count, default=100, metavar="N", help="random examples for each law (default 100)"
-    )
+    _research_words(command("research", _research, "answer a question by quoting what documents say"))
+    _run_words(command("run", _run, "run a plan and print its result, as JSON where it has such a form"))
+    _plan_words(command("dry-run", _dry_run, "say what a plan may do, take and cost, without running it"), INPUT)
+    _show_words(command("show", _show, "draw a plan"))
+    _plan_words(command("check", _check, "look for doubtful places in a plan"))
+    _laws_words(command("laws", _laws, "test the laws of plans under every interpreter"))
     return parser
 
 
-def _research(given: argparse.Namespace) -> Shown:
-    from lambdacat.research_report import ask
+def _research_words(command: argparse.ArgumentParser) -> None:
+    add = command.add_argument
+    add("question", nargs="+", metavar="QUESTION", help="put -- before one that starts with -")
+    add("--corpus", type=_path, metavar="DIR", help="a folder to search as well")
+    add("--json", action="store_true", help="print one JSON document")
+    add("--trace", action="store_true", help="also draw which steps ran when")
+    add("--cache", type=_path, metavar="DIR", help="keep the index here instead")
+    add("--no-progress", action="store_true", help="show no progress, on a terminal either")
 
-    watched = sys.stderr.isatty() and not given.no_progress
-    return ask(
-        " ".join(given.question),
-        folder=given.corpus,
-        cache=given.cache,
-        form="document" if given.json else "text",
-        watch=sys.stderr if watched else None,
-        trace=given.trace,
+
+def _plan_words(command: argparse.ArgumentParser, given: str = "") -> None:
+    command.add_argument("plan", metavar="PLAN", help=PLAN)
+    if given:
+        command.add_argument("--input", metavar="JSON", help=given)
+
+
+def _run_words(command: argparse.ArgumentParser) -> None:
+    _plan_words(command, INPUT)
+    mode = command.add_mutually_exclusive_group().add_argument
+    mode(
+        "--async", dest="mode", action="store_const", const="async", default="async", help="on an event loop (default)"
     )
+    mode("--sync", dest="mode", action="store_const", const="sync", help="in this thread, one step after the other")
+
+
+def _show_words(command: argparse.ArgumentParser) -> None:
+    _plan_words(command)
+    command.add_argument("--as", dest="form", choices=("text", "mermaid", "dot"), default="text", help="default: text")
+
+
+def _laws_words(command: argparse.ArgumentParser) -> None:
+    add = command.add_argument
+    add("--suite", action="append", default=[], metavar="NAME", help="only this suite; may be repeated")
+    add("--format", choices=("text", "json"), default="text", help="default: text")
+    add("--examples", type=_count, default=100, metavar="N", help="random examples for each law (default: 100)")
+
+
+def _research(given: argparse.Namespace) -> Shown:
+    from contextlib import AbstractContextManager, nullcontext
+
+    from lambdacat.research import Corpus
+    from lambdacat.research_report import Form, Runner, ask, observed_by, progress, with_trace
+
+    running: AbstractContextManager[Runner]
+    if given.trace:
+        running = nullcontext(with_trace)
+    elif sys.stderr.isatty() and not given.no_progress:
+        running = progress(sys.stderr)
+    else:
+        running = nullcontext(observed_by())
+    with running as runner:
+        form = Form.DOCUMENT if given.json else Form.TEXT
+        return ask(" ".join(given.question), Corpus(given.corpus, given.cache), runner=runner, form=form)
 
 
 def _run(given: argparse.Namespace) -> Shown:

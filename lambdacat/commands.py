@@ -100,12 +100,13 @@ def _module(where: str) -> Any:
 def _from_file(path: Path) -> Any:
     from importlib.util import module_from_spec, spec_from_file_location
 
-    spec = spec_from_file_location(path.stem, path)
+    # A file called json.py must not stand in for the module that others import.
+    name = path.stem if path.stem not in sys.modules else str(path)
+    spec = spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise UsageError(f"cannot import {path}")
-    module = module_from_spec(spec)
     # Classes resolve their annotations through the module that they name.
-    sys.modules[path.stem] = module
+    module = sys.modules[name] = module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
@@ -276,9 +277,15 @@ def as_json(value: Any) -> str:
 def _jsonable(value: Any) -> Any:
     from enum import Enum
 
+    from returns.result import Failure, Success
+
     if (declared := _fields(type(value))) is not None:
         return {key: getattr(value, name) for key, (name, _) in declared.items()}
     match value:
+        case Success(inner):
+            return {"success": inner}
+        case Failure(fault):
+            return {"failure": str(fault)}
         case Enum():
             return value.name
         case Mapping():

@@ -172,7 +172,9 @@ def _builds_its_result(ops: bytes) -> bool:
     return calls.isdisjoint(row) and all(last in makes for last, op in pairwise(row) if op in returns)
 
 
-_PLAIN = ("str", "int", "float", "bool", "bytes", "None", "tuple", "list", "dict", "set", "frozenset")
+_PLAIN_TYPES = (str, int, float, bool, bytes, tuple, list, dict, set, frozenset, type(None))
+"""Classes that are never awaitable, and whose names in an annotation are trusted."""
+_PLAIN = ("None", *(kind.__name__ for kind in _PLAIN_TYPES))
 
 
 def may_await(action: Any) -> bool:
@@ -187,8 +189,8 @@ def may_await(action: Any) -> bool:
     if isinstance(returns, str):
         if returns.split("[")[0].strip() in _PLAIN:
             return False
-    elif returns is None or (isinstance(returns, type) and returns is not object):
-        return hasattr(returns, "__await__")
+    elif returns is None or returns in _PLAIN_TYPES or getattr(returns, "__origin__", None) in _PLAIN_TYPES:
+        return False
     code = getattr(function, "__code__", None)
     if code is None:
         return True

@@ -78,7 +78,7 @@ class Plan(Generic[A_contra, B_co]):
     def __rshift__(self, other: Any) -> Any:
         """This plan, then ``other`` on its result."""
         if not isinstance(other, Plan):
-            return NotImplemented
+            return _no_plan(">>", other)
         if other is identity:
             return self
         return other if self is identity else Sequence((self, other))
@@ -90,14 +90,14 @@ class Plan(Generic[A_contra, B_co]):
         the whole value are checked when run.
         """
         if not _is_plan(other):
-            return NotImplemented
+            return _no_plan("&", other)
         from lambdacat.build import parallel
 
         return parallel(self, other)
 
     def __or__(self, other: Plan[A_contra, C]) -> Plan[A_contra, B_co | C]:
         """This plan, or ``other`` on the same input when this one faults. Law: associative; unit ``fail``."""
-        return Recover(None, self, other) if _is_plan(other) else NotImplemented
+        return Recover(None, self, other) if _is_plan(other) else _no_plan("|", other)
 
     def map(self, f: Callable[[B_co], C]) -> Plan[A_contra, C]:
         """``self >> pure(f)``; written as a method, every checker infers the parameter of a lambda."""
@@ -222,6 +222,14 @@ class Plan(Generic[A_contra, B_co]):
 
 def _is_plan(value: Any) -> bool:
     return isinstance(value, Plan)
+
+
+def _no_plan(operator: str, value: Any) -> Any:
+    """What an operator gives for an operand that is no plan. Errors: ``PlanError`` for a plain function."""
+    if callable(value):
+        name = getattr(value, "__name__", None) or repr(value)
+        raise PlanError(f"{operator} wants a plan on both sides, and {name} is a plain function: wrap it in task or pure")
+    return NotImplemented
 
 
 def _check_name(name: object) -> None:

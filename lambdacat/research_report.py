@@ -8,12 +8,12 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
-from pathlib import Path
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from enum import Enum
 from shutil import get_terminal_size
 from textwrap import fill
-from typing import TYPE_CHECKING, Any, Literal, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from attrs import evolve, frozen
 from returns.result import Failure, Success
@@ -22,6 +22,7 @@ from lambdacat.commands import FAILED, Interrupted, Shown, UsageError, as_json
 from lambdacat.context import Context
 from lambdacat.event import Event, Finished, Started, Trace
 from lambdacat.fault import ActionFailed, Outcome
+from lambdacat.interpreters.arun import arun
 from lambdacat.research import CHECKPOINT, STEPS, Corpus, Inquiry, reason, research
 from lambdacat.tools.answer import EXTRACTIVE, Answer
 from lambdacat.tools.corpus import CorpusError, Skip
@@ -35,46 +36,7 @@ DOUBTFUL = 0.2
 WIDTH = 100
 """Characters of the longest line on a terminal."""
 
-# --- the command -----------------------------------------------------------------------------------------------------
-
-
-def ask(
-    question: str,
-    *,
-    folder: Path | None = None,
-    cache: Path | None = None,
-    form: Literal["text", "document"] = "text",
-    watch: TextIO | None = None,
-    trace: bool = False,
-) -> Shown:
-    """The answer to a question. Errors: ``UsageError`` when nothing is asked, or ``folder`` is no folder."""
-    if not question.strip():
-        raise UsageError("the question is empty")
-    if folder is not None and not folder.is_dir():
-        raise UsageError(f"not a folder: {str(folder)!r}")
-    inquiry = Inquiry(question, Corpus(folder, cache))
-    with nullcontext(()) if watch is None or trace else progress(watch) as observers:
-        report = conduct(inquiry, observers=observers, trace=trace)
-    match report.outcome:
-        case Success(done):
-            return _shown(done, report, form)
-        case Failure(fault):
-            error = fault.error if isinstance(fault, ActionFailed) else None
-            return Shown("", FAILED, f"lambdacat: {plain(reason(fault))}", error)
-
-
-def _shown(done: Inquiry, report: Report, form: Literal["text", "document"]) -> Shown:
-    aside = [f"warning: {plain(each)}" for each in warnings(done)]
-    drawn = [] if report.trace is None else [plain(str(of_steps(report.trace)))]
-    if form == "document":
-        return Shown(as_json(document(done, report.seconds)), aside="\n".join((*aside, *drawn)))
-    width = get_terminal_size().columns if sys.stdout.isatty() else None
-    return Shown("\n\n".join((text(done, report.seconds, width=width), *drawn)), aside="\n".join(aside))
-
-
 # --- running ---------------------------------------------------------------------------------------------------------
-
-Observer = Callable[[Event[Any]], object]
 
 
 @frozen
@@ -86,7 +48,29 @@ class Report:
     trace: Trace | None = None
 
 
-def conduct(inquiry: Inquiry, *, observers: tuple[Observer, ...] = (), trace: bool = False) -> Report:
+Observer = Callable[[Event[Any]], object]
+Runner = Callable[[Inquiry, Context], Awaitable[tuple[Outcome[Inquiry], Trace | None]]]
+"""One way to run the plan."""
+
+
+def observed_by(*observers: Observer) -> Runner:
+    """A run that tells observers what happens."""
+
+    async def runner(inquiry: Inquiry, context: Context) -> tuple[Outcome[Inquiry], None]:
+        return await arun(research, inquiry, context=context, observers=observers), None
+
+    return runner
+
+
+async def with_trace(inquiry: Inquiry, context: Context) -> tuple[Outcome[Inquiry], Trace]:
+    """A run whose trace is kept."""
+    from lambdacat.interpreters.traced import atraced
+
+    written = await atraced(research, context=context)(inquiry)
+    return written.value, written.log
+
+
+def conduct(inquiry: Inquiry, runner: Runner) -> Report:
     """Run the plan to its end. Errors: ``Interrupted`` at a signal, as soon as the running step can stop.
 
     A first build of the index goes on in a thread, which looks for the signal between two files.
@@ -100,9 +84,8 @@ def conduct(inquiry: Inquiry, *, observers: tuple[Observer, ...] = (), trace: bo
     async def main() -> Report:
         with _signals(got):
             start = time.perf_counter()
-            context = Context().provide(CHECKPOINT, checkpoint)
-            outcome, spans = await _run(inquiry, context, observers, trace=trace)
-            return Report(outcome, time.perf_counter() - start, spans)
+            outcome, trace = await runner(inquiry, Context().provide(CHECKPOINT, checkpoint))
+            return Report(outcome, time.perf_counter() - start, trace)
 
     try:
         return asyncio.run(main())
@@ -110,24 +93,6 @@ def conduct(inquiry: Inquiry, *, observers: tuple[Observer, ...] = (), trace: bo
         if got:
             raise Interrupted(got[0]) from None
         raise
-
-
-async def _run(
-    inquiry: Inquiry, context: Context, observers: tuple[Observer, ...], *, trace: bool
-) -> tuple[Outcome[Inquiry], Trace | None]:
-    if trace:
-        from lambdacat.interpreters.traced import atraced
-
-        written = await atraced(research, context=context)(inquiry)
-        return written.value, written.log
-    from lambdacat.interpreters.arun import arun
-
-    return await arun(research, inquiry, context=context, observers=observers), None
-
-
-def of_steps(trace: Trace) -> Trace:
-    """The steps of a trace alone, side by side, without the nodes that hold them together."""
-    return Trace(evolve(span, parent=None) for span in trace.spans if span.name in STEPS)
 
 
 @contextmanager
@@ -156,18 +121,18 @@ def _signals(got: list[int]) -> Iterator[None]:
 
 
 @contextmanager
-def progress(to: TextIO) -> Iterator[tuple[Observer]]:
-    """An observer that shows on a terminal which steps are running; with rich, as a list that clears itself."""
+def progress(to: TextIO) -> Iterator[Runner]:
+    """A run that shows on a terminal which steps are running; with rich, as a list that clears itself."""
     try:
         from rich.console import Console
         from rich.progress import Progress, SpinnerColumn, TextColumn
     except ImportError:
         with _one_line(to) as observer:
-            yield (observer,)
+            yield observed_by(observer)
         return
     columns = (SpinnerColumn(finished_text="+"), TextColumn("{task.description}"), TextColumn("{task.elapsed:.1f} s"))
     with Progress(*columns, console=Console(file=to), transient=True) as shown:
-        yield (_Rows(shown),)
+        yield observed_by(_Rows(shown))
 
 
 class _Rows:
@@ -209,6 +174,49 @@ def _one_line(to: TextIO) -> Iterator[Observer]:
     finally:
         to.write("\r\x1b[K")
         to.flush()
+
+
+# --- the command -----------------------------------------------------------------------------------------------------
+
+
+class Form(Enum):
+    """How an answer is printed."""
+
+    TEXT = "text"
+    DOCUMENT = "document"
+
+
+def ask(question: str, corpus: Corpus, *, runner: Runner, form: Form = Form.TEXT) -> Shown:
+    """The answer to a question. Errors: ``UsageError`` when nothing is asked, or the folder is none."""
+    if not question.strip():
+        raise UsageError("the question is empty")
+    if corpus.folder is not None and not corpus.folder.is_dir():
+        raise UsageError(f"not a folder: {str(corpus.folder)!r}")
+    report = conduct(Inquiry(question, corpus), runner)
+    match report.outcome:
+        case Success(done):
+            return _shown(done, report, form)
+        case Failure(fault):
+            error = fault.error if isinstance(fault, ActionFailed) else None
+            return Shown("", FAILED, f"lambdacat: {plain(reason(fault))}", error)
+
+
+def _shown(done: Inquiry, report: Report, form: Form) -> Shown:
+    aside = [f"warning: {plain(each)}" for each in warnings(done)]
+    drawn = [] if report.trace is None else [plain(str(of_steps(report.trace)))]
+    match form:
+        case Form.DOCUMENT:
+            # Stdout is the document alone.
+            return Shown(as_json(document(done, report.seconds)), aside="\n".join((*aside, *drawn)))
+        case Form.TEXT:
+            width = get_terminal_size().columns if sys.stdout.isatty() else None
+            said = text(done, report.seconds, width=width)
+            return Shown("\n\n".join((said, *drawn)), aside="\n".join(aside))
+
+
+def of_steps(trace: Trace) -> Trace:
+    """The steps of a trace alone, side by side, without the nodes that hold them together."""
+    return Trace(evolve(span, parent=None) for span in trace.spans if span.name in STEPS)
 
 
 # --- what is shown ---------------------------------------------------------------------------------------------------

@@ -328,7 +328,7 @@ class Concurrent:
             # Raised here it would stop the event loop under threads that still work for this run.
             return Defect(error)
         except Exception as error:  # noqa: BLE001  a copy of the input raised
-            state = raised(error, fork, fork.value, edge)
+            state = raised(error, fork, fork.value, stack)
             return False, state[1]
 
     async def forking(self, fork: Fork, value: Any, stack: Any) -> State:

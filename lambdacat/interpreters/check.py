@@ -10,7 +10,7 @@ from attrs import frozen
 from lambdacat.bound import Retry, Timeout
 from lambdacat.condition import Condition
 from lambdacat.footprints import Touch, _touch
-from lambdacat.interpreters.dead_stores import never_read, read_too_early
+from lambdacat.interpreters.dead_stores import never_read, read_too_early, sure_writes
 from lambdacat.interpreters.doubts import faultless, faults_surely, mutable_fields
 from lambdacat.optics import Traversal
 from lambdacat.place import Place

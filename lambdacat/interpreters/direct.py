@@ -49,7 +49,7 @@ _LIMITS = Limits()
 class Bound:
     """A deadline that is open: whose it is, and where to go on when it has passed."""
 
-    __slots__ = ("contexts", "deadline", "node", "owner", "seconds", "stack", "turn", "value")
+    __slots__ = ("contexts", "deadline", "node", "own", "owner", "seconds", "stack", "turn", "value")
 
     def __init__(
         self, deadline: float, seconds: float, node: Any, value: Any, stack: Any, outer: Bound | None = None
@@ -64,6 +64,8 @@ class Bound:
         self.turn: Turn | None = None
         """For a fork: the branch that is running."""
         self.contexts = 0
+        self.own: Any = None
+        """Whose context variables were in force when it was opened."""
 
     def fault(self, now: float, abandoned: int = 0) -> TimedOut:
         """What its node ends with."""
@@ -154,19 +156,19 @@ class Direct:
             return None
         del self.bounds[self.bounds.index(owner) :]
         del self.contexts[owner.contexts :]
+        self.own = owner.own
         fault = owner.fault(now)
         if owner.turn is None:
             return FAIL, fault, owner.stack
         turn = owner.turn
         race = turn.race.offer([(turn.index, False, fault)]).expired()
-        self.own = self.contexts.pop() if self.contexts else None
         return Turn(turn.fork, race, turn.index).inside(None, owner.stack)
 
     def bind(self, seconds: float, node: Any, value: Any, stack: Any) -> None:
         """Open a deadline."""
         outer = self.bounds[-1] if self.bounds else None
         bound = Bound(self.env.clock() + seconds, seconds, node, value, stack, outer)
-        bound.contexts = len(self.contexts)
+        bound.contexts, bound.own = len(self.contexts), self.own
         self.bounds.append(bound)
 
     def open(self, request: Open, value: Any, stack: Any) -> State:

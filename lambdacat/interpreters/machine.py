@@ -670,6 +670,8 @@ def raised(error: Exception, op: Any, value: Any, stack: Any) -> State:
         node = op
     elif isinstance(op, Segment):
         node = op.leaves[0].node
+    elif isinstance(op, (Join, Turn)):
+        node, value = op.fork.node, op.fork.value
     else:
-        node = op.fork.node if isinstance(op, (Join, Turn)) else op.node
+        node = op.node
     return FAIL, fault_of(error, Trail(stack, (), value, node), node.name, value), stack

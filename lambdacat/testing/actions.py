@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from attrs import evolve
-from returns.result import Success
+from returns.result import Failure, Success
 
 from lambdacat.build import fail, pure
 from lambdacat.context import Context
@@ -18,7 +18,7 @@ _PRIME = 97
 """Numbers stay below it, so that no loop makes a plan slow."""
 
 
-class Refusal(Exception):
+class Refusal(Exception):  # noqa: N818  the word that random plans are read with
     """What failing actions of random plans raise."""
 
 
@@ -160,7 +160,8 @@ def unpacked(outcome: Outcome[Sample]) -> Sample:
     match outcome:
         case Success(state):
             return state
-    return Sample(left=90)
+        case Failure():
+            return Sample(left=90)
 
 
 BUMP: Plan[Sample, Sample] = task(name="bump_left", blocking="inline")(bump_left)

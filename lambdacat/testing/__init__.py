@@ -1,0 +1,87 @@
+"""What users need to test plans: random plans, laws, virtual time, stand-ins, and failures made small.
+
+Strategies and laws want Hypothesis; virtual time and stand-ins do not.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lambdacat.testing.blur import blurred
+    from lambdacat.testing.clock import VirtualClock
+    from lambdacat.testing.delays import Slow, awake, slow
+    from lambdacat.testing.fakes import Called, Recorder, fails
+    from lambdacat.testing.loop import Deadlock, virtual_asyncio_run, virtual_run, virtual_trio_run
+    from lambdacat.testing.merge_laws import check_merge_laws
+    from lambdacat.testing.model import TooManyOutcomes, possible
+    from lambdacat.testing.optic_laws import check_lens_laws, check_prism_laws, check_traversal_laws
+    from lambdacat.testing.sample import Sample
+    from lambdacat.testing.shrinking import shrink
+    from lambdacat.testing.strategies import lenses, number_plans, plans, states, suspending_plans
+    from lambdacat.testing.stubbing import Answer, stub
+    from lambdacat.testing.suites import SUITES, LawResult, check_interpreter_laws, interpreters, run_suites
+
+# Loaded when first used: whoever wants a clock needs no Hypothesis.
+_HOMES = {
+    name: home
+    for home, names in {
+        "blur": "blurred",
+        "clock": "VirtualClock",
+        "fakes": "Called Recorder fails",
+        "loop": "Deadlock virtual_asyncio_run virtual_run virtual_trio_run",
+        "merge_laws": "check_merge_laws",
+        "model": "TooManyOutcomes possible",
+        "optic_laws": "check_lens_laws check_prism_laws check_traversal_laws",
+        "strategies": "lenses number_plans plans states suspending_plans",
+        "sample": "Sample",
+        "shrinking": "shrink",
+        "delays": "Slow awake slow",
+        "stubbing": "Answer stub",
+        "suites": "SUITES LawResult check_interpreter_laws interpreters run_suites",
+    }.items()
+    for name in names.split()
+}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'lambdacat.testing' has no attribute {name!r}")
+    found = globals()[name] = getattr(import_module(f"lambdacat.testing.{home}"), name)
+    return found
+
+
+__all__ = [
+    "SUITES",
+    "Answer",
+    "Called",
+    "Deadlock",
+    "LawResult",
+    "Recorder",
+    "Sample",
+    "Slow",
+    "TooManyOutcomes",
+    "VirtualClock",
+    "awake",
+    "blurred",
+    "check_interpreter_laws",
+    "check_lens_laws",
+    "check_merge_laws",
+    "check_prism_laws",
+    "check_traversal_laws",
+    "fails",
+    "interpreters",
+    "lenses",
+    "number_plans",
+    "plans",
+    "possible",
+    "run_suites",
+    "shrink",
+    "slow",
+    "states",
+    "stub",
+    "suspending_plans",
+    "virtual_asyncio_run",
+    "virtual_run",
+    "virtual_trio_run",
+]

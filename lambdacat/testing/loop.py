@@ -1,0 +1,168 @@
+"""Time that jumps: an asyncio event loop and a trio clock on which sleeping takes no time.
+
+Real files, sockets and processes do not mix with virtual time: the loop does not wait for them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import threading
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import Future, ThreadPoolExecutor
+from selectors import DefaultSelector
+from typing import Any, Literal, TypeVar
+
+T = TypeVar("T")
+
+_GLANCE = 0.005
+"""Real seconds between two looks at a worker thread that is on its last instruction."""
+
+
+class Deadlock(RuntimeError):  # noqa: N818  it says what it is
+    """Every task waits, no timer is set and no thread works; says which tasks, and where each stands."""
+
+
+class _Shuffled(deque[Any]):
+    """The ready queue of a loop, in an order of its own within each tick."""
+
+    def __init__(self, source: random.Random) -> None:
+        super().__init__()
+        self._source = source
+        self.left = 0
+        """How many handles of this tick have not been taken; 0 begins a tick."""
+
+    def popleft(self) -> Any:
+        if self.left <= 0:
+            self.left = len(self)
+        chosen = self._source.randrange(min(self.left, len(self)))
+        self[0], self[chosen] = self[chosen], self[0]
+        self.left -= 1
+        return super().popleft()
+
+
+class _Jumping(DefaultSelector):
+    """A selector that never sleeps while no thread works: it moves the clock of its loop to the next deadline."""
+
+    loop: VirtualLoop | None = None
+
+    def select(self, timeout: float | None = None) -> Any:
+        loop = self.loop
+        if loop is None:
+            return super().select(timeout)
+        loop.begin_tick()
+        # A thread tells the loop before it counts as done, so whoever looks in this order misses nothing.
+        busy = loop.busy()
+        events = super().select(0)
+        if events or (timeout is not None and timeout <= 0):
+            return events
+        if busy:
+            return super().select(_GLANCE)
+        if timeout is None:
+            raise Deadlock(_waiting(loop))
+        loop.jump()
+        return events
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """An asyncio event loop on virtual time, which starts at 0; it stands still while a worker thread works.
+
+    With a ``seed``, callbacks of one tick run in a shuffled order, the same one for the same seed.
+    """
+
+    def __init__(self, seed: int | None = None) -> None:
+        """A loop at time 0."""
+        selector = _Jumping()
+        super().__init__(selector)
+        self._now = 0.0
+        self._hops: set[Future[Any]] = set()
+        self._pool: ThreadPoolExecutor | None = None
+        if seed is not None:
+            self._ready: Any = _Shuffled(random.Random(seed))
+        selector.loop = self
+
+    def time(self) -> float:
+        """Seconds of virtual time since the loop began."""
+        return self._now
+
+    def jump(self) -> None:
+        """Move to the next deadline."""
+        scheduled: Any = self._scheduled  # type: ignore[attr-defined]
+        self._now = max(self._now, scheduled[0].when())
+
+    def begin_tick(self) -> None:
+        """Let a shuffled queue count anew."""
+        if isinstance(self._ready, _Shuffled):
+            self._ready.left = 0
+
+    def busy(self) -> bool:
+        """Whether a thread works for this loop."""
+        return bool(self._hops) or any(
+            # Worker threads of anyio: what is in their queue is unfinished until they have told the loop.
+            getattr(thread, "loop", None) is self and thread.queue.unfinished_tasks  # type: ignore[attr-defined]
+            for thread in threading.enumerate()
+            if hasattr(thread, "queue")
+        )
+
+    def run_in_executor(self, executor: Any, func: Callable[..., T], *args: Any) -> asyncio.Future[T]:  # type: ignore[override]
+        """``func`` in a thread, counted while it works."""
+        if executor is None:
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(thread_name_prefix="virtual")
+                self.set_default_executor(self._pool)
+            executor = self._pool
+        work = executor.submit(func, *args)
+        self._hops.add(work)
+        made = asyncio.wrap_future(work, loop=self)
+        # Callbacks run in order: by now the loop has been told.
+        work.add_done_callback(self._hops.discard)
+        return made
+
+
+def _waiting(loop: asyncio.AbstractEventLoop) -> str:
+    lines = ["every task waits and nothing will wake them:"]
+    for task in sorted(asyncio.all_tasks(loop), key=lambda task: task.get_name()):
+        for frame in task.get_stack()[-1:]:
+            code = frame.f_code
+            lines.append(f"  {task.get_name()} in {code.co_qualname} at {code.co_filename}:{frame.f_lineno}")
+    return "\n".join(lines)
+
+
+def virtual_asyncio_run(async_fn: Callable[..., Awaitable[T]], *args: Any, seed: int | None = None) -> T:
+    """``asyncio.run(async_fn(*args))`` on virtual time. Errors: ``Deadlock`` where it would hang.
+
+    A ``seed`` shuffles what is ready within one tick. Law: the same seed gives the same run.
+
+    >>> async def nap() -> float:
+    ...     await asyncio.sleep(3600)
+    ...     return asyncio.get_running_loop().time()
+    >>> virtual_asyncio_run(nap)
+    3600.0
+    """
+
+    async def main() -> T:
+        return await async_fn(*args)
+
+    with asyncio.Runner(loop_factory=lambda: VirtualLoop(seed)) as runner:
+        return runner.run(main())
+
+
+def virtual_trio_run(async_fn: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
+    """``trio.run(async_fn, *args)`` on virtual time, which does not wait for worker threads."""
+    import trio
+    from trio.testing import MockClock
+
+    made: T = trio.run(async_fn, *args, clock=MockClock(autojump_threshold=0))
+    return made
+
+
+def virtual_run(
+    async_fn: Callable[..., Coroutine[Any, Any, T]], *args: Any, backend: Literal["asyncio", "trio"] = "asyncio"
+) -> T:
+    """``async_fn(*args)`` to its end on virtual time."""
+    match backend:
+        case "asyncio":
+            return virtual_asyncio_run(async_fn, *args)
+        case "trio":
+            return virtual_trio_run(async_fn, *args)

@@ -1,0 +1,120 @@
+# ruff: noqa: D103
+"""All ways to run a plan agree with each other and with the reference, at random and in virtual time."""
+
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given, seed, settings
+
+from lambdacat import Failure, Outcome, Plan, arun, run
+from lambdacat.plan import Parallel
+from lambdacat.structure import nodes
+from lambdacat.testing import (
+    Sample,
+    TooManyOutcomes,
+    awake,
+    blurred,
+    interpreters,
+    plans,
+    possible,
+    states,
+    suspending_plans,
+    virtual_asyncio_run,
+    virtual_run,
+)
+from lambdacat.testing.plan_laws import assert_possible
+from lambdacat.testing.proving import rotating_seed
+
+States = Plan[Sample, Sample]
+
+
+def forks(plan: States) -> bool:
+    """Whether several branches or parts may run side by side, or a plan appears at run time."""
+    return any(isinstance(node, Parallel) or "each" in repr(node) or "bind" in node.name for node in nodes(plan))
+
+
+def identified(outcome: Outcome[Any]) -> Any:
+    """What happened, and for a fault also where."""
+    return (blurred(outcome), outcome.failure().at, outcome.failure().name) if isinstance(outcome, Failure) else outcome
+
+
+def open_ended(plan: States, value: Sample) -> bool:
+    """Whether the algebra leaves open how the plan ends."""
+    return len(possible(plan, value)) > 1
+
+
+RUNNERS = interpreters()
+# A rewritten plan has other paths.
+SAME_PLACES = [name for name in RUNNERS if name not in ("run", "optimised")]
+
+
+def agree(name: str, plan: States, value: Sample) -> None:
+    reference, outcome = run(plan, value), RUNNERS[name](plan, value)
+    if not open_ended(plan, value):
+        assert blurred(outcome) == blurred(reference)
+    if not forks(plan):
+        assert identified(outcome) == identified(reference)
+    assert_possible(plan, value, outcome)
+
+
+@pytest.mark.parametrize("name", SAME_PLACES)
+@given(plan=plans(), value=states())
+def test_every_interpreter_agrees_with_run(name: str, plan: States, value: Sample) -> None:
+    agree(name, plan, value)
+
+
+@given(plans(), states())
+def test_an_optimised_plan_has_the_same_outcomes(plan: States, value: Sample) -> None:
+    outcome = RUNNERS["optimised"](plan, value)
+    assert_possible(plan, value, outcome)
+
+
+@given(plans(), states())
+def test_run_gives_the_same_twice(plan: States, value: Sample) -> None:
+    assert identified(run(plan, value)) == identified(run(plan, value))
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@given(plan=suspending_plans(), value=states())
+def test_concurrent_runs_in_virtual_time_agree_with_the_reference(backend: Any, plan: States, value: Sample) -> None:
+    outcome = virtual_run(arun, plan, value, backend=backend)
+    assert_possible(awake(plan), value, outcome)
+
+
+@given(plan=suspending_plans(), value=states())
+def test_any_order_of_the_ready_queue_agrees_with_the_reference(plan: States, value: Sample) -> None:
+    for order in range(3):
+        assert_possible(awake(plan), value, virtual_asyncio_run(arun, plan, value, seed=order))
+
+
+@given(plan=suspending_plans(), value=states())
+def test_plans_without_choice_end_alike_in_time_and_without(plan: States, value: Sample) -> None:
+    still = awake(plan)
+    if not open_ended(still, value):
+        assert blurred(virtual_asyncio_run(arun, plan, value)) == blurred(run(still, value))
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("name", SAME_PLACES)
+def test_agreement_at_full_count(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    began, tried, start = time.perf_counter(), 0, rotating_seed()
+
+    @given(plans(), states())
+    def one(plan: States, value: Sample) -> None:
+        nonlocal tried
+        tried += 1
+        agree(name, plan, value)
+
+    while tried < 10_000 and time.perf_counter() - began < 60.0:
+        settings(max_examples=500, derandomize=False)(seed(start + tried)(one))()
+    with capsys.disabled():
+        print(f"\nagreement of {name}: {tried} in {time.perf_counter() - began:.1f} s, seed {start}", end="")
+
+
+@given(plans(), states())
+def test_the_reference_always_has_an_outcome(plan: States, value: Sample) -> None:
+    try:
+        assert possible(plan, value)
+    except TooManyOutcomes:
+        pass

@@ -1,0 +1,166 @@
+# ruff: noqa: D103
+"""Every law of the algebra, of optics, merges, policies and monads, for every interpreter."""
+
+import time
+from collections.abc import Iterator
+from itertools import count
+from typing import Any
+
+import pytest
+
+from lambdacat import Failure, Lens, LoopLimit, Outcome, Plan, Prism, Success, run
+from lambdacat.merging import concat
+from lambdacat.testing import (
+    SUITES,
+    check_interpreter_laws,
+    check_lens_laws,
+    check_merge_laws,
+    check_prism_laws,
+    check_traversal_laws,
+    lenses,
+    run_suites,
+    states,
+)
+from lambdacat.testing.proving import law_name, prove, rotating_seed
+from lambdacat.testing.sample import CIRCLE, ITEMS, LEFT, Circle, Sample, Square
+from lambdacat.testing.suites import Case
+
+EXAMPLES = {"run": 40, "": 40}
+"""For the interpreter that the others are held against, and for laws of values; the others have fewer."""
+SWEEP_EXAMPLES = 10_000
+SWEEP_SECONDS = 60.0
+
+
+def cases() -> Iterator[Any]:
+    for suite in SUITES.values():
+        for case in suite():
+            yield pytest.param(case, id=f"{case.suite}: {case.law}" + f" ({case.interpreter})" * bool(case.interpreter))
+
+
+@pytest.mark.parametrize("case", cases())
+def test_law(case: Case) -> None:
+    case.prove(max_examples=EXAMPLES.get(case.interpreter, 6))
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("case", cases())
+def test_law_at_full_count(case: Case, capsys: pytest.CaptureFixture[str]) -> None:
+    began, tried, start = time.perf_counter(), 0, rotating_seed()
+    for turn in count():
+        tried += case.prove(max_examples=500, start=start + turn)
+        seconds = time.perf_counter() - began
+        if tried >= SWEEP_EXAMPLES or seconds > SWEEP_SECONDS:
+            break
+    with capsys.disabled():
+        print(f"\n{case.suite}: {case.law} ({case.interpreter}): {tried} in {seconds:.1f} s, seed {start}", end="")
+
+
+# --- interpreters that are wrong -------------------------------------------------------------------------------------
+
+
+def forgets_its_changes(plan: Plan[Any, Any], value: Any) -> Outcome[Any]:
+    outcome = run(plan, value)
+    return Success(value) if isinstance(outcome, Success) else outcome
+
+
+def never_fails(plan: Plan[Any, Any], value: Any) -> Outcome[Any]:
+    outcome = run(plan, value)
+    return Success(value) if isinstance(outcome, Failure) else outcome
+
+
+def raises_at_loop_limits(plan: Plan[Any, Any], value: Any) -> Outcome[Any]:
+    outcome = run(plan, value)
+    if isinstance(outcome, Failure) and isinstance(outcome.failure(), LoopLimit):
+        raise RuntimeError("too many turns")
+    return outcome
+
+
+@pytest.mark.parametrize("wrong", [forgets_its_changes, never_fails, raises_at_loop_limits])
+def test_a_wrong_interpreter_is_told_which_law_it_breaks(wrong: Any) -> None:
+    with pytest.raises(AssertionError, match=r"\Alaw 'agreement' does not hold: .* on Sample"):
+        check_interpreter_laws(wrong, max_examples=400)
+
+
+def test_a_right_interpreter_passes() -> None:
+    check_interpreter_laws(run, max_examples=3)
+
+
+# --- laws for values of users ----------------------------------------------------------------------------------------
+
+
+def test_lens_laws_hold_for_a_lens_and_fail_for_a_wrong_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    check_lens_laws(LEFT, states(), [1, 2], max_examples=20)
+    monkeypatch.setattr(Lens, "set", lambda lens, whole, part: whole)
+    with pytest.raises(AssertionError, match=r"\Alaw 'put get' does not hold: Sample\.left"):
+        check_lens_laws(LEFT, states(), [1, 2], max_examples=20)
+
+
+def test_prism_laws_find_a_review_that_forgets() -> None:
+    shapes = [Circle(1), Circle(2), Square(1)]
+    check_prism_laws(CIRCLE, shapes, [Circle(3)], max_examples=20)
+    wrong: Prism[Any, Circle] = Prism("wrong", preview=CIRCLE.preview, review=lambda circle: Circle(0))
+    with pytest.raises(AssertionError, match=r"\Alaw 'preview of review' does not hold: _<wrong>|law 'preview"):
+        check_prism_laws(wrong, shapes, [Circle(3)], max_examples=20)
+
+
+def test_traversal_laws_find_changes_that_do_not_stay() -> None:
+    check_traversal_laws(LEFT, states(), [abs], max_examples=20)
+    lossy: Prism[int, int] = Prism("lossy", preview=lambda n: n, review=lambda n: n // 2)
+    with pytest.raises(AssertionError, match=r"\Alaw 'over keeps identity' does not hold"):
+        check_traversal_laws(lossy, [3, 4], [abs], max_examples=20)
+
+
+def last_wins(fork: Any, left: Any, right: Any) -> Any:
+    return right
+
+
+def keep_longer(fork: Any, left: Any, right: Any) -> Any:
+    return max(left, right, key=len)
+
+
+ROWS = [((), (1,), (2,), (3,)), ((0,), (0, 1), (0, 2, 3), (0,))]
+
+
+def test_merge_laws_tell_which_claim_is_wrong() -> None:
+    check_merge_laws(concat, ROWS, claims=("unchanged", "associative"), max_examples=10)
+    with pytest.raises(AssertionError, match=r"\Alaw 'combine is commutative' does not hold: concat"):
+        check_merge_laws(concat, ROWS, max_examples=10)
+    with pytest.raises(AssertionError, match=r"\Alaw 'a branch that changed nothing leaves the other'.*last_wins"):
+        check_merge_laws(last_wins, ROWS, max_examples=10)
+    with pytest.raises(AssertionError, match=r"\Alaw 'combine is commutative' does not hold: keep_longer"):
+        check_merge_laws(keep_longer, ROWS, max_examples=10)
+
+
+# --- the registry ----------------------------------------------------------------------------------------------------
+
+
+def test_suites_report_each_law() -> None:
+    results = run_suites(["optics", "policies"], examples=2)
+    assert {result.suite for result in results} == {"optics", "policies"}
+    assert all(result.passed and result.examples >= 1 and not result.message for result in results)
+
+
+def test_an_unknown_suite_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"there is no suite 'optic'; there are plans, optics"):
+        run_suites(["optic"])
+
+
+def test_the_same_start_draws_the_same_examples() -> None:
+    def drawn(start: int | None) -> list[Sample]:
+        seen: list[Sample] = []
+        prove("any", lambda draw: seen.append(draw(states())), max_examples=10, start=start)
+        return seen
+
+    assert drawn(7) == drawn(7)
+    assert drawn(None) == drawn(None)
+    assert drawn(7) != drawn(8)
+
+
+def test_names_of_laws_are_words() -> None:
+    assert law_name(last_wins) == "last wins"
+
+
+def test_lenses_reach_every_field() -> None:
+    reached: set[str] = set()
+    prove("any", lambda draw: reached.add(repr(draw(lenses()))), max_examples=200)
+    assert {repr(LEFT), repr(ITEMS)} <= reached

@@ -1,0 +1,286 @@
+"""A research plan that survives failing sources, and what it shows."""
+
+# ruff: noqa: D103 - the name of a test is its claim
+
+import asyncio
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from lambdacat import ActionFailed, Failure, Success, TimedOut, arun, run, value_or_raise
+from lambdacat.commands import Shown, UsageError
+from lambdacat.event import Finished, Started
+from lambdacat.research import (
+    CHECKPOINT,
+    Corpus,
+    Finds,
+    Inquiry,
+    Round,
+    broaden_query,
+    compose_answer,
+    keep_best,
+    look_up,
+    open_library,
+    open_notes,
+    reason,
+    research,
+    round_of,
+    search_topics,
+)
+from lambdacat.research_report import (
+    Form,
+    _one_line,
+    ask,
+    conduct,
+    document,
+    observed_by,
+    plain,
+    progress,
+    text,
+    warnings,
+    with_trace,
+)
+from lambdacat.tools import corpus
+from lambdacat.tools.answer import ROUNDS, Answer, Query, parse_question
+from lambdacat.tools.corpus import CorpusError, Index, Skip, Source
+from lambdacat.tools.passages import Passage
+
+CHAINED = "how are comparisons chained?"
+TEA = Passage("Green tea", "file:tea.md:3", "Steep green tea for three minutes.")
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def notes(tmp_path: Path) -> Path:
+    folder = tmp_path / "notes"
+    folder.mkdir()
+    (folder / "tea.md").write_text("# Green tea\n\nGreen tea is steeped for three minutes.\n", encoding="utf-8")
+    return folder
+
+
+def inquired(question: str, cache: Path, folder: Path | None = None) -> Inquiry:
+    return value_or_raise(asyncio.run(arun(research, Inquiry(question, Corpus(folder, cache)))))
+
+
+def locators(done: Inquiry) -> list[str]:
+    return [] if done.answer is None else [each.passage.locator for each in done.answer.sources]
+
+
+def test_the_answer_quotes_the_topic(cache: Path) -> None:
+    done = inquired(CHAINED, cache)
+    assert locators(done)[0] == "topic:comparisons"
+    assert done.answer is not None
+    assert "Comparisons can be chained arbitrarily" in done.answer.text
+    assert done.answer.confidence > 0.6
+
+
+@pytest.mark.parametrize("question", [CHAINED, "what is with", "zebra crossing quagga", "?!", "c++", "a\0b"])
+def test_one_thread_and_an_event_loop_agree(cache: Path, question: str) -> None:
+    assert value_or_raise(run(research, Inquiry(question, Corpus(cache=cache)))) == inquired(question, cache)
+
+
+def test_a_folder_is_one_more_source(cache: Path, notes: Path) -> None:
+    done = inquired("how long is green tea steeped", cache, notes)
+    assert locators(done)[0] == "file:tea.md:3"
+    assert done.finds.folder is not None
+    assert inquired(CHAINED, cache).finds.folder is None
+
+
+def test_indexes_are_opened_once_however_many_rounds(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[Path] = []
+    whole = corpus._whole
+
+    def counted(path: Path) -> bool:
+        opened.append(path)
+        return whole(path)
+
+    monkeypatch.setattr(corpus, "_whole", counted)
+    done = inquired("zebra crossing quagga", cache)
+    assert done.lookup.query.round == ROUNDS
+    assert len(opened) == 1
+
+
+def test_a_question_without_a_subject_is_not_broadened(cache: Path) -> None:
+    done = inquired("?!", cache)
+    assert (done.lookup.query.round, locators(done)) == (0, [])
+
+
+def test_sources_that_fail_are_named_and_the_others_answer(cache: Path, tmp_path: Path) -> None:
+    done = inquired(CHAINED, cache, tmp_path / "nowhere")
+    assert locators(done)[0] == "topic:comparisons"
+    assert done.best is not None
+    assert done.best.failed == (("folder", f"not a folder: {str(tmp_path / 'nowhere')!r}"),)
+    assert warnings(done) == (f"the folder could not be searched: not a folder: {str(tmp_path / 'nowhere')!r}",)
+
+
+def test_a_search_is_tried_twice(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    prepared = inquired(CHAINED, cache)
+    failures = [CorpusError("the disk was away"), CorpusError("the disk was away")]
+    search = corpus.search
+
+    def flaky(index: Index, terms: tuple[str, ...], *, source: Source) -> tuple[Passage, ...]:
+        if source is Source.TOPICS and failures:
+            raise failures.pop()
+        return search(index, terms, source=source)
+
+    monkeypatch.setattr("lambdacat.research.search", flaky)
+    twice = value_or_raise(run(look_up, prepared))
+    assert round_of(twice.lookup.query, twice.finds).failed == (("topics", "the disk was away"),)
+    failures[:] = [CorpusError("the disk was away")]
+    assert value_or_raise(run(look_up, prepared)).finds == prepared.finds
+
+
+def test_all_sources_failing_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    match run(research, Inquiry(CHAINED, Corpus(cache=tmp_path / "file"))):
+        case Failure(fault):
+            assert reason(fault).startswith("cannot keep an index in")
+            assert "\n" not in reason(fault)
+        case Success(done):
+            pytest.fail(f"answered {done}")
+
+
+def test_a_timeout_is_said_in_one_line() -> None:
+    assert reason(TimedOut(seconds=5, name="search topics")) == "search topics timed out after 5 s"
+    assert reason(ActionFailed(error=ValueError("two\nlines"), name="rank")) == "rank raised ValueError: two lines"
+
+
+def test_the_most_confident_round_is_kept() -> None:
+    sure = Round(Query("a"), (), 0.5)
+    query = parse_question("steep tea")
+    found = Finds(topics=Success((TEA,)))
+    assert keep_best.action(query, Finds(topics=Success(())), sure) is sure
+    assert keep_best.action(query, found, None) == round_of(query, found)
+    assert keep_best.action(query, found, round_of(query, found)) == round_of(query, found)
+
+
+def test_steps_are_plain_functions() -> None:
+    assert broaden_query.action(parse_question("folders")).round == 1
+    assert compose_answer.action(None) == Answer((), (), 0.0)
+
+
+def test_a_checkpoint_of_the_context_ends_the_building(tmp_path: Path) -> None:
+    def stop() -> None:
+        raise CorpusError("enough")
+
+    for step in (open_library, open_notes):
+        outcome = run(step, Corpus(tmp_path, tmp_path / "cache"), context={CHECKPOINT.name: stop})
+        assert reason(outcome.failure()) == "enough"
+    assert list(tmp_path.glob("cache/*")) == []
+
+
+def test_an_index_that_was_never_opened_is_a_reason() -> None:
+    outcome = run(search_topics, Inquiry("?").lookup)
+    assert reason(outcome.failure()) == "the plan stopped the run: it was not opened"
+
+
+class Terminal(io.StringIO):
+    """A terminal that keeps what it is sent."""
+
+    def isatty(self) -> bool:
+        """It says so."""
+        return True
+
+
+# --- what is shown ---------------------------------------------------------------------------------------------------
+
+
+def asked(question: str, where: Corpus, form: Form = Form.TEXT) -> Shown:
+    return ask(question, where, runner=observed_by(), form=form)
+
+
+def test_document_has_its_shape(cache: Path, notes: Path) -> None:
+    (notes / "noise.txt").write_bytes(b"\0")
+    shown = json.loads(asked("how long is green tea steeped", Corpus(notes, cache), Form.DOCUMENT).text)
+    assert {"answer", "sources", "confidence", "rounds", "seconds", "skipped"} <= shown.keys()
+    assert shown["sources"][0].keys() == {"title", "locator", "passage", "score"}
+    scores = [each["score"] for each in shown["sources"]]
+    assert scores == sorted(scores, reverse=True)
+    assert shown["skipped"] == {"binary": 1}
+    assert shown["rounds"] >= 1
+    assert "skipped" not in document(inquired(CHAINED, cache), 0.1)
+
+
+def test_text_names_sources_and_skipped_files(cache: Path, notes: Path) -> None:
+    (notes / "noise.txt").write_bytes(b"\0")
+    (notes / "picture.png").write_bytes(b"")
+    shown = text(inquired("how long is green tea steeped", cache, notes), 0.25)
+    assert "[1] file:tea.md:3" in shown
+    assert "0.25 s." in shown
+    assert "no model wrote it" in shown
+    assert "Skipped 2 files of the folder: 1 binary, 1 of another kind." in shown
+
+
+def test_text_fits_a_terminal(cache: Path) -> None:
+    prose = [line for line in text(inquired(CHAINED, cache), 0.1, width=60).splitlines() if not line.startswith(" ")]
+    assert max(map(len, prose)) <= 60
+
+
+def test_doubt_is_said(cache: Path) -> None:
+    assert "low confidence" in asked("zebra quagga", Corpus(cache=cache)).aside
+    assert asked(CHAINED, Corpus(cache=cache)).aside == ""
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("\x1b[31mred\x1b[0m", "red"),
+        ("\x1b]0;title\x07text", "text"),
+        ("\x1b]8;;http://x\x1b\\link\x1b]8;;\x1b\\", "link"),
+        ("\x9b2Jwiped", "2Jwiped"),
+        ("back\x08\rover", "backover"),
+        ("\u202etxt", "txt"),
+        ("kept\n\tas is", "kept\n\tas is"),
+    ],
+)
+def test_a_terminal_obeys_nothing_of_it(given: str, expected: str) -> None:
+    assert plain(given) == expected
+
+
+def test_escapes_of_a_file_are_not_shown(cache: Path, notes: Path) -> None:
+    (notes / "evil.md").write_text("# Oolong \x1b[2J\n\nOolong tea is \x1b]0;x\x07steeped twice.\n", encoding="utf-8")
+    for form in Form:
+        shown = asked("how is oolong tea steeped", Corpus(notes, cache), form).text
+        assert "Oolong tea is steeped twice." in shown
+        assert "\x1b" not in shown
+        assert "\\u001b" not in shown
+
+
+def test_nothing_asked_is_a_mistake(cache: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="question is empty"):
+        asked(" \n", Corpus(cache=cache))
+    with pytest.raises(UsageError, match="not a folder"):
+        asked(CHAINED, Corpus(tmp_path / "nowhere", cache))
+
+
+def test_a_trace_shows_the_searches(cache: Path) -> None:
+    shown = ask(CHAINED, Corpus(cache=cache), runner=with_trace).text
+    assert [name in shown for name in ("search topics", "search docstrings", "timeout")] == [True, True, False]
+
+
+def test_progress_shows_steps_as_they_go_by(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    to = Terminal()
+    with progress(to) as runner:
+        report = conduct(Inquiry(CHAINED, Corpus(cache=cache)), runner)
+    assert isinstance(report.outcome, Success)
+    assert "search topics" in to.getvalue()
+
+
+def test_progress_without_rich_is_one_line_that_clears_itself() -> None:
+    to = io.StringIO()
+    with _one_line(to) as show:
+        show(Started(id=1, parent=None, time=0.0, name="search topics", attempt=1))
+        show(Started(id=2, parent=None, time=0.0, name="retry", attempt=1))
+        show(Finished(id=1, parent=None, time=0.1, name="search topics", status="succeeded", value=None, fault=None))
+    assert to.getvalue() == "\r\x1b[Ksearch topics\r\x1b[K\r\x1b[K"
+
+
+def test_every_reason_to_skip_has_words() -> None:
+    assert all(why.value for why in Skip)
