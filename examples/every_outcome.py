@@ -2,7 +2,7 @@
 
 Output:
 
-    lost, lost, given up
+    given up at ('lost', 'lost')
     lost, delivered, receipt
     lost, delivered, no receipt
     delivered, receipt
@@ -13,7 +13,7 @@ from typing import Any
 
 from attrs import evolve
 
-from lambdacat import Failure, Success, interpret, loop_while, task
+from lambdacat import Failure, Outcome, Success, interpret, loop_while, task
 from lambdacat.effects.records import LIST
 
 Story = tuple[str, ...]
@@ -36,13 +36,14 @@ deliver = loop_while(lambda story: "delivered" not in story, send, at_most=2) >>
 
 
 def main() -> None:
-    """Five stories; in one of them the loop uses up its turns, and its fault has the last value."""
-    for outcome in interpret(deliver, EVERY)(()):
+    """Five stories; in one of them the loop uses up its turns."""
+    outcomes: list[Outcome[Story]] = interpret(deliver, EVERY)(())
+    for outcome in outcomes:
         match outcome:
             case Success(story):
                 print(*story, sep=", ")
             case Failure(fault):
-                print(*fault.value, "given up", sep=", ")
+                print("given up at", fault.last)
 
 
 if __name__ == "__main__":

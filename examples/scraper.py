@@ -15,6 +15,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.error import HTTPError
 from urllib.request import ProxyHandler, build_opener
 
 from attrs import frozen
@@ -41,8 +42,12 @@ LINES = lens(Crawl, lambda c: c.lines)
 @task
 def fetch(url: str) -> str:
     """A blocking call: under ``arun`` it runs in a worker thread."""
-    with build_opener(ProxyHandler({})).open(url) as answer:
-        return str(answer.read().decode())
+    try:
+        with build_opener(ProxyHandler({})).open(url) as answer:
+            return str(answer.read().decode())
+    except HTTPError as error:
+        error.close()  # the exception holds a socket, and the fault holds the exception
+        raise
 
 
 def line(page: Outcome[str]) -> str:

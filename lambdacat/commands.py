@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from textwrap import indent
 from typing import TYPE_CHECKING, Any, Literal
 
 from attrs import frozen
@@ -370,28 +371,30 @@ def laws(names: tuple[str, ...], form: Literal["text", "json"], examples: int) -
 
 def matrix(results: tuple[LawResult, ...]) -> str:
     """Laws down, interpreters across, and in each cell the number of examples that held, or that the law broke."""
-    interpreters = tuple(dict.fromkeys(each.interpreter for each in results))
-    rows: dict[tuple[str, str], dict[str, str]] = {}
-    for each in results:
-        cell = f"{each.examples}" if each.passed else "BROKEN"
-        rows.setdefault((each.suite, each.law), {})[each.interpreter] = cell
-    wide = max((len(law) for _, law in rows), default=0) + 2
-    widths = {name: max(len(name), 6) for name in interpreters}
-    lines: list[str] = []
-    suite = ""
-    for (of, law), cells in rows.items():
-        if of != suite:
-            suite = of
-            heads = "  ".join(f"{name:>{widths[name]}}" for name in interpreters)
-            lines += [*([""] * bool(lines)), f"{suite:<{wide + 2}}{heads}"]
-        lines.append(f"  {law:<{wide}}" + "  ".join(f"{cells.get(name, '-'):>{widths[name]}}" for name in interpreters))
+    from itertools import groupby
+
+    tables = [_table(suite, tuple(rows)) for suite, rows in groupby(results, key=lambda each: each.suite)]
     broken = [each for each in results if not each.passed]
-    for each in broken:
-        lines += [
-            "",
-            f"{each.suite}, {each.law}, {each.interpreter}:",
-            *(f"  {line}" for line in each.message.splitlines()),
-        ]
-    total = sum(each.examples for each in results)
-    held = f"all {len(rows)} laws hold" if not broken else f"{len(broken)} of {len(results)} checks broken"
-    return "\n".join([*lines, "", f"{held}; {total} examples"])
+    said = [
+        "\n".join(
+            (f"{' / '.join(filter(None, (each.suite, each.law, each.interpreter)))}:", indent(each.message, "  "))
+        )
+        for each in broken
+    ]
+    count = len({(each.suite, each.law) for each in results})
+    verdict = f"{len(broken)} of {len(results)} checks broken" if broken else f"all {count} laws hold"
+    return "\n\n".join((*tables, *said, f"{verdict}; {sum(each.examples for each in results)} examples"))
+
+
+def _table(suite: str, results: tuple[LawResult, ...]) -> str:
+    """The rows of one suite; a law of values has no interpreter, and one column."""
+    columns = tuple(dict.fromkeys(each.interpreter for each in results))
+    laws = tuple(dict.fromkeys(each.law for each in results))
+    cells = {(each.law, each.interpreter): str(each.examples) if each.passed else "BROKEN" for each in results}
+    first = 2 + max(map(len, (suite, *laws)))
+    heads = [column or "values" for column in columns]
+    lines = [suite.ljust(first) + "".join(head.rjust(len(head) + 2) for head in heads)]
+    for law in laws:
+        row = [cells.get((law, column), "-").rjust(len(head) + 2) for column, head in zip(columns, heads, strict=True)]
+        lines.append(f"  {law}".ljust(first) + "".join(row))
+    return "\n".join(lines)

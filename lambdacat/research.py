@@ -82,7 +82,7 @@ class Finds:
 
 @frozen
 class Round:
-    """What one query brought: passages, best first, and the sources that failed, each with the reason.
+    """What one query brought: passages, best first, the sources that answered, and those that failed and why.
 
     Units: ``confidence`` from 0 to 1.
     """
@@ -90,6 +90,7 @@ class Round:
     query: Query
     ranked: tuple[Scored, ...]
     confidence: float
+    answered: tuple[str, ...] = ()
     failed: tuple[tuple[str, str], ...] = ()
 
 
@@ -178,24 +179,24 @@ def broaden_query(query: Query) -> Query:
 
 @task(reads=BEST, writes=ANSWER, name="compose", blocking="inline", estimate=_INSTANT)
 def compose_answer(best: Round | None) -> Answer:
-    """Quoted sentences, each with its source."""
-    return Answer((), (), 0.0) if best is None else compose(best.query, best.ranked)
+    """Quoted sentences, each with its source. Errors: ``CorpusError`` when no source could be searched."""
+    if best is None or not best.answered:
+        raise CorpusError("; ".join(dict.fromkeys(why for _, why in best.failed)) if best else "nothing was searched")
+    return compose(best.query, best.ranked)
 
 
 def round_of(query: Query, finds: Finds) -> Round:
-    """The answers of all sources as one round. Errors: ``CorpusError`` when every source that was asked failed."""
-    found: list[Found] = []
-    failed: list[tuple[str, str]] = []
+    """What all sources that were asked answered, as one round."""
+    found: dict[str, Found] = {}
+    failed: dict[str, str] = {}
     for source, outcome in finds.asked:
         match outcome:
             case Success(passages):
-                found.append(passages)
+                found[source] = passages
             case Failure(fault):
-                failed.append((source, reason(fault)))
-    if failed and not found:
-        raise CorpusError("; ".join(dict.fromkeys(why for _, why in failed)))
-    ranked = rank(query, found)
-    return Round(query, ranked, confidence(query, ranked), tuple(failed))
+                failed[source] = reason(fault)
+    ranked = rank(query, found.values())
+    return Round(query, ranked, confidence(query, ranked), tuple(found), tuple(failed.items()))
 
 
 def reason(fault: Fault) -> str:
@@ -215,6 +216,22 @@ def _index(opened: Outcome[Index]) -> Index:
         case Failure(fault):
             raise CorpusError(reason(fault))
 
+
+STEPS = tuple(
+    step.name
+    for step in (
+        read_question,
+        open_library,
+        open_notes,
+        search_topics,
+        search_docstrings,
+        search_folder,
+        keep_best,
+        broaden_query,
+        compose_answer,
+    )
+)
+"""The names of the steps, as a person may see them go by."""
 
 # --- the plan --------------------------------------------------------------------------------------------------------
 
@@ -236,7 +253,7 @@ def has_terms(query: Query) -> bool:
 
 def is_doubtful(best: Round | None) -> bool:
     """Whether another round is worth its time."""
-    return best is None or best.confidence < ENOUGH
+    return best is None or (best.answered != () and best.confidence < ENOUGH)
 
 
 with_folder = FOLDER.where(is_given)
@@ -259,19 +276,3 @@ research: Plan[Inquiry, Inquiry] = (
     prepare >> one_round >> again.loop_while(unsure, at_most=ROUNDS, then=identity) >> compose_answer
 )
 """From a question to an ``Inquiry`` with its answer. Law: every sentence of the answer stands in its source."""
-
-STEPS = tuple(
-    step.name
-    for step in (
-        read_question,
-        open_library,
-        open_notes,
-        search_topics,
-        search_docstrings,
-        search_folder,
-        keep_best,
-        broaden_query,
-        compose_answer,
-    )
-)
-"""The names of the steps, as a person may see them go by."""

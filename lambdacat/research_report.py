@@ -260,7 +260,10 @@ def warnings(done: Inquiry) -> tuple[str, ...]:
 
 
 def document(done: Inquiry, seconds: float) -> dict[str, object]:
-    """The answer as one JSON document. Shape: ``sources`` best first; ``skipped`` only where a folder was searched."""
+    """The answer as one JSON document.
+
+    Shape: ``sources`` best first; ``skipped``, a number of files, only where there was a folder. Units: ``seconds``.
+    """
     answer = _answer(done)
     shown: dict[str, object] = {
         "question": done.question,
@@ -281,7 +284,8 @@ def document(done: Inquiry, seconds: float) -> dict[str, object]:
         "warnings": [plain(each) for each in warnings(done)],
     }
     if done.corpus.folder is not None:
-        shown["skipped"] = {why.value: count for why, count in skipped(done)}
+        shown["skipped"] = sum(count for _, count in skipped(done))
+        shown["skipped_because"] = {why.value: count for why, count in skipped(done)}
     return shown
 
 

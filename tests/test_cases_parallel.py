@@ -140,9 +140,7 @@ def test_a_race_sets_faults_aside_and_lists_them_when_all_fail(on: Runner) -> No
     """A09."""
     outcome, took = on(lambda: timed(parallel(after(0.1, OSError("x")), after(0.2, 2), policy=FIRST_COMPLETED)))
     assert (outcome, took) == (Success(2), pytest.approx(0.2))
-    lost, _ = on(
-        lambda: timed(parallel(after(0.2, OSError("x")), after(0.1, KeyError("y")), policy=FIRST_COMPLETED))
-    )
+    lost, _ = on(lambda: timed(parallel(after(0.2, OSError("x")), after(0.1, KeyError("y")), policy=FIRST_COMPLETED)))
     fault = lost.failure()
     assert isinstance(fault, AllFailed)
     assert [type(f.error) for f in fault.faults] == [OSError, KeyError]  # type: ignore[union-attr]

@@ -760,7 +760,6 @@ def test_a_context_variable_goes_down_and_never_up_or_sideways_on_a_loop(on: Run
     assert (between, after) == ("caller", "caller")
 
 
-
 def test_evolved_states_stay_apart() -> None:
     """A40: the default join says in its name that it merges; what one branch left alone keeps the other's change."""
     one: AnyPlan = pure(lambda p: evolve(p, left=p.left + 1))

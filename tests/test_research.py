@@ -44,16 +44,19 @@ from lambdacat.research_report import (
 )
 from lambdacat.tools import corpus
 from lambdacat.tools.answer import ROUNDS, Answer, Query, parse_question
-from lambdacat.tools.corpus import CorpusError, Index, Skip, Source
+from lambdacat.tools.corpus import CorpusError, Index, Skip, Source, open_stdlib
 from lambdacat.tools.passages import Passage
 
 CHAINED = "how are comparisons chained?"
 TEA = Passage("Green tea", "file:tea.md:3", "Steep green tea for three minutes.")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
+    """One cache for all tests of a session, with the library in it."""
+    folder = tmp_path_factory.getbasetemp() / "library"
+    open_stdlib(folder)
+    return folder
 
 
 @pytest.fixture
@@ -136,6 +139,20 @@ def test_a_search_is_tried_twice(cache: Path, monkeypatch: pytest.MonkeyPatch) -
     assert value_or_raise(run(look_up, prepared)).finds == prepared.finds
 
 
+def test_a_later_round_that_fails_does_not_cost_the_answer(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    search = corpus.search
+
+    def once(index: Index, terms: tuple[str, ...], *, source: Source) -> tuple[Passage, ...]:
+        if len(terms) > 3:
+            raise CorpusError("the disk is gone")
+        return search(index, terms, source=source)
+
+    monkeypatch.setattr("lambdacat.research.search", once)
+    done = inquired("zebra crossing moves", cache)
+    assert done.lookup.query.round > 0
+    assert locators(done) != []
+
+
 def test_all_sources_failing_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     match run(research, Inquiry(CHAINED, Corpus(cache=tmp_path / "file"))):
@@ -152,7 +169,7 @@ def test_a_timeout_is_said_in_one_line() -> None:
 
 
 def test_the_most_confident_round_is_kept() -> None:
-    sure = Round(Query("a"), (), 0.5)
+    sure = Round(Query("a"), (), 0.5, ("topics",))
     query = parse_question("steep tea")
     found = Finds(topics=Success((TEA,)))
     assert keep_best.action(query, Finds(topics=Success(())), sure) is sure
@@ -162,7 +179,9 @@ def test_the_most_confident_round_is_kept() -> None:
 
 def test_steps_are_plain_functions() -> None:
     assert broaden_query.action(parse_question("folders")).round == 1
-    assert compose_answer.action(None) == Answer((), (), 0.0)
+    assert compose_answer.action(Round(Query("tea"), (), 0.0, ("topics",))) == Answer((), (), 0.0)
+    with pytest.raises(CorpusError, match="nothing was searched"):
+        compose_answer.action(None)
 
 
 def test_a_checkpoint_of_the_context_ends_the_building(tmp_path: Path) -> None:
@@ -202,7 +221,7 @@ def test_document_has_its_shape(cache: Path, notes: Path) -> None:
     assert shown["sources"][0].keys() == {"title", "locator", "passage", "score"}
     scores = [each["score"] for each in shown["sources"]]
     assert scores == sorted(scores, reverse=True)
-    assert shown["skipped"] == {"binary": 1}
+    assert (shown["skipped"], shown["skipped_because"]) == (1, {"binary": 1})
     assert shown["rounds"] >= 1
     assert "skipped" not in document(inquired(CHAINED, cache), 0.1)
 

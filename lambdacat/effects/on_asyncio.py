@@ -54,7 +54,7 @@ class ThreadEvent:
 class Alarm:
     """The deadline of one task: cancels it once, and again after each grace that it lets pass."""
 
-    __slots__ = ("_before", "_cancels", "_grace", "_handle", "_loop", "_task")
+    __slots__ = ("_before", "_cancels", "_grace", "_handle", "_loop", "_patience", "_task")
 
     def __init__(self, grace: float) -> None:
         self._loop = asyncio.get_running_loop()
@@ -64,6 +64,7 @@ class Alarm:
         self._grace = grace
         self._handle: asyncio.Handle | None = None
         self._cancels = 0
+        self._patience = 0.0
         self._before: int = self._task.cancelling()
 
     @property
@@ -75,15 +76,24 @@ class Alarm:
         """Go off at ``when``, or never."""
         if self._handle is not None:
             self._handle.cancel()
+        self._patience = 0.0
         self._handle = None if when is None else self._loop.call_at(when, self._fire)
 
     def _fire(self) -> None:
+        if not self._cancels and shielded(self._task) and self._loop.time() < self._given_up():
+            self._handle = self._loop.call_later(_LOOK_AGAIN, self._fire)
+            return
         if self._cancels and self._task not in _STOPPING:
             warn_overrun("a plan past its timeout", _stack_of(self._task), self._grace)
         if not self._cancels or self._task not in _STOPPING:
             self._cancels += 1
             self._task.cancel()
         self._handle = self._loop.call_later(max(self._grace, 0.001), self._fire)
+
+    def _given_up(self) -> float:
+        """When a shield is no longer waited for."""
+        self._patience = self._patience or self._loop.time() + self._grace
+        return self._patience
 
     def disarm(self) -> bool:
         """Take back its own cancellations; whether the task has no other."""
@@ -96,6 +106,28 @@ class Alarm:
 
 _STOPPING: set[Task] = set()
 """Tasks that wait for their cancelled branches; cancelling them again would only interrupt the waiting."""
+
+
+_LOOK_AGAIN = 0.002
+"""Units: seconds between two looks at whether a task has left its shielded section."""
+
+
+def shielded(task: Task) -> bool:
+    """Whether a task stands in a section that it shields from cancellation.
+
+    A native cancellation would cut through the shield. What anyio knows of a task has no public name; without it a
+    shielded section is cancelled like any other.
+    """
+    if task in _STOPPING:
+        return False  # it waits for its own branches behind a shield of ours, and keeps the cancellation for later
+    states = getattr(sys.modules.get("anyio._backends._asyncio"), "_task_states", None)
+    state = states.get(task) if states is not None else None
+    scope = getattr(state, "cancel_scope", None)
+    while scope is not None:
+        if scope.shield:
+            return True
+        scope = getattr(scope, "_parent_scope", None)
+    return False
 
 
 def _stack_of(task: Task) -> str:
@@ -339,17 +371,25 @@ class Branches:
 
     async def stop(self) -> None:
         """Cancel what still runs and wait for its clean-up; warn and cancel again after each grace."""
-        for task in self.running:
-            task.cancel()
+        waiting = [task for task in self.running if not _cancelled(task)]
         me: Any = asyncio.current_task()
         _STOPPING.add(me)
         grace = self.driver.env.limits.grace
         again = self.loop.call_later(max(grace, 0.001), self._again, grace)
+        look = self.loop.call_later(_LOOK_AGAIN, self._look, waiting) if waiting else None
         try:
             await outlast(self._stopped, self._wait)
         finally:
             _STOPPING.discard(me)
             again.cancel()
+            if look is not None:
+                look.cancel()
+
+    def _look(self, waiting: list[Task]) -> None:
+        """Cancel the branches that have left their shielded sections."""
+        rest = [task for task in waiting if task in self.running and not _cancelled(task)]
+        if rest:
+            self.loop.call_later(_LOOK_AGAIN, self._look, rest)
 
     def _stopped(self) -> bool:
         for task in self.done:
@@ -372,6 +412,14 @@ class Branches:
                 task.cancel()
         if self.running:
             self.loop.call_later(max(grace, 0.001), self._again, grace)
+
+
+def _cancelled(task: Task) -> bool:
+    """Cancel a task, unless it stands in a shielded section; whether it was."""
+    if shielded(task):
+        return False
+    task.cancel()
+    return True
 
 
 def _short_cuts(node: Any) -> tuple[Segment | None, ...] | None:

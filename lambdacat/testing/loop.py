@@ -100,7 +100,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """Whether a thread works for this loop."""
         return bool(self._hops) or any(
             # Worker threads of anyio: what is in their queue is unfinished until they have told the loop.
-            getattr(thread, "loop", None) is self and thread.queue.unfinished_tasks  # type: ignore[attr-defined]
+            getattr(thread, "loop", None) is self and thread.queue.unfinished_tasks
             for thread in threading.enumerate()
             if hasattr(thread, "queue")
         )
@@ -108,16 +108,22 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def run_in_executor(self, executor: Any, func: Callable[..., T], *args: Any) -> asyncio.Future[T]:  # type: ignore[override]
         """``func`` in a thread, counted while it works."""
         if executor is None:
-            if self._pool is None:
-                self._pool = ThreadPoolExecutor(thread_name_prefix="virtual")
-                self.set_default_executor(self._pool)
-            executor = self._pool
+            self._pool = executor = self._pool or ThreadPoolExecutor(thread_name_prefix="virtual")
         work = executor.submit(func, *args)
         self._hops.add(work)
         made = asyncio.wrap_future(work, loop=self)
         # Callbacks run in order: by now the loop has been told.
         work.add_done_callback(self._hops.discard)
         return made
+
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ASYNC109  asyncio's own
+        """Wait for the threads of ``run_in_executor``; at the end of a run nothing else is left to do."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=True)
+
+    def set_default_executor(self, executor: Any) -> None:
+        """Use ``executor`` where none is given."""
+        self._pool = executor
 
 
 def _waiting(loop: asyncio.AbstractEventLoop) -> str:

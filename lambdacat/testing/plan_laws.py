@@ -26,7 +26,7 @@ from lambdacat.testing.blur import blurred
 from lambdacat.testing.model import TooManyOutcomes, possible
 from lambdacat.testing.proving import Draw
 from lambdacat.testing.sample import LEFT, NUMBERS, POINT, REACHES, RIGHT, Sample, X, Y
-from lambdacat.testing.strategies import LONG, number_plans, plans, side_by_side, states
+from lambdacat.testing.strategies import LEAVES, LONG, number_plans, plans, side_by_side, states
 
 Interpreter = Callable[[Plan[Any, Any], Any], Outcome[Any]]
 """A user's way to run a plan on a value."""
@@ -259,6 +259,14 @@ def focus_composes(run_plan: Interpreter, draw: Draw) -> None:
     _same(run_plan, focus(POINT >> m, p), focus(POINT, focus(m, p)), draw(states()))
 
 
+def focus_preserves_between(run_plan: Interpreter, draw: Draw) -> None:
+    """``focus(l, p.between(m, n)) == p.between(l >> m, l >> n)``."""
+    p, m, n = draw(number_plans()), draw(st.sampled_from([X, Y])), draw(st.sampled_from([X, Y]))
+    left, right = focus(POINT, p.between(m, n)), p.between(POINT >> m, POINT >> n)
+    _equal(left, right)
+    _same(run_plan, left, right, draw(states()))
+
+
 def focus_changes_its_part_alone(run_plan: Interpreter, draw: Draw) -> None:
     """``focus(lens, p)`` gives ``lens.set(s, t)`` for the ``t`` that ``p`` gives on ``lens.get(s)``."""
     lens, p, value = draw(st.sampled_from(NUMBERS)), draw(number_plans()), draw(states())
@@ -269,7 +277,7 @@ def focus_changes_its_part_alone(run_plan: Interpreter, draw: Draw) -> None:
 
 def footprint_is_an_upper_bound(run_plan: Interpreter, draw: Draw) -> None:
     """No run changes a field that the footprint does not have."""
-    p, value = draw(plans()), draw(states())
+    p, value = draw(st.sampled_from(LEAVES) | plans()), draw(states())
     outcome, writes = outcome_from(run_plan, p, value), footprint(p).writes
     record = record_of(Sample)
     assert record is not None
@@ -409,6 +417,7 @@ PLAN_LAWS: tuple[PlanLaw, ...] = (
     focus_preserves_then,
     focus_preserves_and,
     focus_composes,
+    focus_preserves_between,
     focus_changes_its_part_alone,
     footprint_is_an_upper_bound,
     a_loop_unrolls,

@@ -125,6 +125,13 @@ def then_of_schedules_is_associative(draw: Draw) -> None:
     assert left == right, f"{a!r}, {b!r}, {c!r} gave {left!r} and {right!r}"
 
 
+def then_keeps_the_first_delays_first(draw: Draw) -> None:
+    """``a.then(b)`` delays as ``a`` to its end, then as ``b``."""
+    a, b = _schedule(draw).times(2), _schedule(draw)
+    first, both = list(a.delays(9)), list(a.then(b).delays(9))
+    assert both == (first + list(b.delays(9)))[:9], f"{a!r}, then {b!r} gave {both!r}"
+
+
 POLICY_LAWS: tuple[Callable[[Draw], None], ...] = (
     every_race_is_decided_when_all_ended,
     offers_after_a_verdict_change_nothing,
@@ -136,4 +143,5 @@ POLICY_LAWS: tuple[Callable[[Draw], None], ...] = (
     settled_has_every_outcome,
     delays_of_n_are_a_prefix_of_more,
     then_of_schedules_is_associative,
+    then_keeps_the_first_delays_first,
 )

@@ -6,8 +6,9 @@ import random
 from collections.abc import Callable, Collection
 from typing import Any, Protocol, TypeVar
 
-from hypothesis import HealthCheck, given, seed, settings
+from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
+from hypothesis.errors import HypothesisException
 from hypothesis.strategies import SearchStrategy
 
 T = TypeVar("T")
@@ -48,6 +49,8 @@ def prove(name: str, claim: Claim, *, max_examples: int, start: int | None = Non
         database=None,
         derandomize=start is None,
         report_multiple_bugs=False,
+        # The phase that explains a failure traces every line: seconds, for what the message already shows.
+        phases=(Phase.generate, Phase.shrink),
         suppress_health_check=list(HealthCheck),
     )
     @given(st.data())
@@ -58,6 +61,10 @@ def prove(name: str, claim: Claim, *, max_examples: int, start: int | None = Non
             claim(data.draw)
         except AssertionError as broken:
             raise AssertionError(f"law '{name}' does not hold: {broken}") from broken.__cause__
+        except HypothesisException:
+            raise  # its own way to leave an example
+        except Exception as error:
+            raise AssertionError(f"law '{name}' does not hold: checking it raised {error!r}") from error
 
     (hold if start is None else seed(start)(hold))()
     return tried

@@ -18,6 +18,7 @@ from lambdacat.optics import Lens
 from lambdacat.plan import Plan, identity
 from lambdacat.policy import ALL, SETTLED, NBest, Quorum
 from lambdacat.schedule import Fixed
+from lambdacat.steps import each
 from lambdacat.testing import actions as act
 from lambdacat.testing.delays import Slow
 from lambdacat.testing.sample import (
@@ -164,6 +165,7 @@ def _focused() -> SearchStrategy[States]:
         st.builds(focus, lens, inner),
         st.builds(lambda optic, p, limit: focus(optic, p, limit=limit), st.sampled_from(REACHES), inner, limits),
         st.builds(lambda p: focus(POINT, focus(X, p)), inner),
+        st.builds(lambda p, limit: focus(ITEMS, focus(each, p, limit=limit)), inner, limits),
         st.builds(lambda p, q: focus(POINT, focus(X, p) & focus(Y, q)), inner, inner),
         st.builds(lambda p: focus(SHAPE, focus(CIRCLE, focus(RADIUS, p))), inner),
         st.builds(lambda p, reads, writes: p.between(reads, writes), inner, lens, lens),
@@ -204,6 +206,13 @@ def side_by_side(row: Sequence[States]) -> States:
         return sequence(*row)
 
 
+def _merged_in_time(row: Sequence[States]) -> States:
+    try:
+        return parallel(*row, limit=2, timeout=LONG)
+    except FootprintConflict:
+        return parallel(*row, policy=Quorum(2), join=act.pick_first)
+
+
 def _races(inner: SearchStrategy[States], two: SearchStrategy[list[States]]) -> SearchStrategy[States]:
     limits = st.none() | st.integers(1, 2)
     joins = st.sampled_from([act.add_up, act.pick_first, act.refuse_join])
@@ -219,6 +228,8 @@ def _races(inner: SearchStrategy[States], two: SearchStrategy[list[States]]) -> 
             limits,
         ),
         two.map(lambda row: parallel(*row, policy=Quorum(1), timeout=LONG)),
+        two.map(lambda row: parallel(*row, policy=NBest(1, by=act.right_score), limit=1)),
+        two.map(_merged_in_time),
         two.map(lambda row: parallel(*row, policy=SETTLED, join=act.count_wins)),
         two.map(lambda row: gather(*row).map(act.first_of)),
     )

@@ -41,7 +41,7 @@ def stub(plan: Plan[A, B], answers: Mapping[str, Any]) -> Plan[A, B]:
     >>> @task
     ... async def ask_model(text: str) -> str: ...
     >>> run(stub(ask_model, {"ask_model": "yes"}), "is it so?")
-    <Success: 'yes'>
+    <Success: yes>
     """
     _check_names(plan, answers)
 

@@ -1,0 +1,133 @@
+"""One-line mutations of machine, policies, optics and merge, each of which the tests must catch.
+
+``python tests/mutations.py [--only N]`` applies them one at a time to a copy of the package and runs the tests that
+guard it; it exits 1 when a mutation survives. The sweep runs it as a test.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class Mutation(NamedTuple):
+    """One line changed."""
+
+    file: str
+    old: str
+    new: str
+
+
+MUTATIONS: tuple[Mutation, ...] = (
+    # machine
+    Mutation("machine/meaning.py", "index = 0 if key else 1", "index = 1 if key else 0"),
+    Mutation("machine/meaning.py", "if done == node.at_most:", "if done == (node.at_most or 0) + 1:"),
+    Mutation("machine/meaning.py", "    return node.plan, value, (ROUND, node, done + 1, stack)", "    return node.plan, value, (ROUND, node, done, stack)"),
+    Mutation("machine/meaning.py", "return node.other, given, (OTHER, node, None, below)", "return node.other, node, (OTHER, node, None, below)"),
+    Mutation("machine/meaning.py", "    return LEAVE, Success(value), below", "    return LEAVE, value, below"),
+    Mutation("machine/meaning.py", "(TRIES, node, (attempt + 1, given), below)", "(TRIES, node, (attempt, given), below)"),
+    Mutation("machine/meaning.py", "    if not bound.accepts(fault):", "    if False and not bound.accepts(fault):"),
+    Mutation("machine/meaning.py", "(SEQUENCE, node, (index + 1, row), below)", "(SEQUENCE, node, (index + 2, row), below)"),
+    Mutation("machine/meaning.py", "index = len(node.plans) - 1", "index = 0"),
+    Mutation("machine/meaning.py", "(node.reads if node.writes is None else node.writes).set(whole, value)", "node.reads.set(whole, value)"),
+    Mutation("machine/meaning.py", "return results[0] if len(results) == 1 else merge(fork.value, results)", "return results[0]"),
+    Mutation("machine/meaning.py", "return Turn(turn.fork, turn.race.offer([(turn.index, False, fault)]), turn.index + 1), None, below", "return Turn(turn.fork, turn.race.offer([(turn.index, True, fault)]), turn.index + 1), None, below"),
+    Mutation("machine/meaning.py", "    return evolve(fault, also=(*fault.also, *others)) if others else fault", "    return fault"),
+    Mutation("machine/meaning.py", "return own_copy(self.value if self.values is None else self.values[index])", "return self.value if self.values is None else self.values[index]"),
+    Mutation("machine/segment.py", "return Fell(len(fns) - 1 - todo.__length_hint__(), error, value)", "return Fell(len(fns) - 2 - todo.__length_hint__(), error, value)"),
+    Mutation("machine/segment.py", "            run.append(leaf)", "            run.insert(0, leaf)"),
+    Mutation("machine/trail.py", "return tuple(step for row in reversed(steps) for step in row) + self._extra", "return tuple(step for row in steps for step in row) + self._extra"),
+    # policies
+    Mutation("policy.py", "if type(policy) is Quorum and wins == policy.k:", "if type(policy) is Quorum and wins == policy.k + 1:"),
+    Mutation("policy.py", "scored.append((-score, entry[0], entry))", "scored.append((-score, -entry[0], entry))"),
+    Mutation("policy.py", "scored.append((-score, entry[0], entry))", "scored.append((score, entry[0], entry))"),
+    Mutation("policy.py", "    found.sort(key=lambda entry: entry[0])", "    pass"),
+    Mutation("policy.py", "    if len(won) < wanted:", "    if len(won) < wanted - 1:"),
+    Mutation("policy.py", "        if self.verdict is not None:\n            # Branches", "        if False:\n            # Branches"),
+    Mutation("policy.py", "tuple(row[2] for row in scored[: policy.n])", "tuple(row[2] for row in scored[: policy.n + 1])"),
+    # optics
+    Mutation("steps.py", "row = (*whole[:place], part, *whole[place + 1 :])", "row = (*whole[:place], part, *whole[place:])"),
+    Mutation("steps.py", "place = key + len(whole) if key < 0 else key", "place = key"),
+    Mutation("steps.py", "return put_item(whole, self.key, parts[0]) if parts else whole", "return put_item(whole, self.key, parts[0] if parts else None)"),
+    Mutation("optics.py", "for step, holder in zip(reversed(steps), reversed(above), strict=False):", "for step, holder in zip(steps, above, strict=False):"),
+    Mutation("optics.py", "rest.extend(reversed(step._given))", "rest.extend(step._given)"),
+    Mutation("place.py", "return is_prefix(one, two) or is_prefix(two, one)", "return is_prefix(one, two)"),
+    Mutation("place.py", "            return place[:length]", "            return place"),
+    Mutation("wiring.py", "            row[target] = action(row[source])", "            row[source] = action(row[source])"),
+    # merge
+    Mutation("merging.py", "    if len(tips) > 1:\n        raise Conflict", "    if len(tips) > 2:\n        raise Conflict"),
+    Mutation("merging.py", "            made = combine(base, made, tip)", "            made = combine(base, tip, made)"),
+    Mutation("merging.py", "            if key not in tip:", "            if False:"),
+    Mutation("merging.py", "        row[key] = made\n    return record.build(base, row)", "    return record.build(base, row)"),
+    Mutation("merging.py", "    return left + right[n:]", "    return left + right"),
+    # bounds, rewriting, effects
+    Mutation("bound.py", "return isinstance(fault, kinds) or isinstance(error, kinds)", "return isinstance(fault, kinds)"),
+    Mutation("build.py", "below = None if plan.writes is None else compose(reads, plan.writes)", "below = plan.writes"),
+    Mutation("rewrite.py", "        if len(homes) > 1:\n            return None", "        if len(homes) > 9:\n            return None"),
+    Mutation("effects/direct.py", "self.own = copy_context() if outer is None else outer.copy()", "self.own = outer"),
+    Mutation("effects/on_asyncio.py", "                    rows.sort()", "                    rows.sort(reverse=True)"),
+    Mutation("effects/on_asyncio.py", "        for task in self.running:\n            task.cancel()", "        for task in ():\n            task.cancel()"),
+)  # fmt: skip
+
+GUARDS = (
+    "tests/test_laws.py",
+    "tests/test_cases_plans.py",
+    "tests/test_cases_parallel.py",
+    "tests/test_cases_optics.py",
+    "tests/test_rewrite.py",
+    "tests/test_faults.py",
+    "tests/test_agreement.py",
+    "tests/test_determinism.py",
+    "tests/test_monads.py",
+)
+
+
+def caught(mutation: Mutation) -> bool:
+    """Whether the tests fail with the mutation in place."""
+    with tempfile.TemporaryDirectory() as folder:
+        package = Path(folder, "lambdacat")
+        shutil.copytree(ROOT / "lambdacat", package, ignore=shutil.ignore_patterns("__pycache__"))
+        file = package / mutation.file
+        text = file.read_text()
+        if text.count(mutation.old) < 1:
+            raise SystemExit(f"{mutation.file} has no line {mutation.old!r}: the mutation is out of date")
+        file.write_text(text.replace(mutation.old, mutation.new, 1))
+        command = [sys.executable, "-P", "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--no-header", *GUARDS]
+        environment = {**os.environ, "PYTHONPATH": folder, "PYTHONDONTWRITEBYTECODE": "1", "PYTEST_ADDOPTS": ""}
+        try:
+            done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=False, timeout=120)
+        except subprocess.TimeoutExpired:
+            return True
+        if done.returncode not in (0, 1, 2):
+            raise SystemExit(done.stdout.decode() + done.stderr.decode())
+        return done.returncode != 0
+
+
+def main() -> int:
+    """Run every mutation, two at a time; 1 when one survives."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", type=int, help="just this one, counted from 0")
+    given = parser.parse_args()
+    chosen = MUTATIONS if given.only is None else MUTATIONS[given.only : given.only + 1]
+    begin = time.perf_counter()
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(caught, chosen))
+    for mutation, was in zip(chosen, found, strict=True):
+        if not was:
+            print(f"SURVIVED {mutation.file}: {mutation.old.strip()}  ->  {mutation.new.strip()}")
+    print(f"{sum(found)} of {len(chosen)} mutations caught in {time.perf_counter() - begin:.0f} s")
+    return 0 if all(found) else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,182 @@
+"""Limits under load: threads, fan-out, and what many runs at once cost."""
+
+import asyncio
+import resource
+import threading
+import time
+import tracemalloc
+from typing import Any
+
+import anyio
+import pytest
+from clocks import Runner, on_both, really_on_asyncio, really_on_both
+
+from lambdacat import Limits, Plan, Success, arun, collect, each, focus, gather, parallel, pure, run, task
+
+AnyPlan = Plan[Any, Any]
+
+
+@really_on_both
+def test_five_hundred_blocking_tasks_on_two_threads_complete_and_leave_the_loop_alone(on: Runner) -> None:
+    """R-L1."""
+    running, peak, lock = [0], [0], threading.Lock()
+    lags: list[float] = []
+
+    def blocking(n: int) -> int:
+        with lock:
+            running[0] += 1
+            peak[0] = max(peak[0], running[0])
+        time.sleep(0.001)
+        with lock:
+            running[0] -= 1
+        return n
+
+    async def main() -> Any:
+        async with anyio.create_task_group() as group:
+
+            async def ticking() -> None:
+                while True:
+                    start = time.perf_counter()
+                    await anyio.sleep(0.005)
+                    lags.append(time.perf_counter() - start - 0.005)
+
+            group.start_soon(ticking)
+            outcome = await arun(gather(*[task(blocking)] * 500), 1, limits=Limits(threads=2))
+            group.cancel_scope.cancel()
+        return outcome
+
+    assert on(main) == Success((1,) * 500)
+    lags.sort()
+    print(f"loop lag: median {lags[len(lags) // 2] * 1e3:.1f} ms, p99 {lags[int(len(lags) * 0.99)] * 1e3:.1f} ms")
+    assert peak[0] <= 2
+    assert lags[len(lags) // 2] < 0.1
+
+
+@really_on_both
+def test_a_blocking_task_may_enter_another_run_while_every_thread_is_taken(on: Runner) -> None:
+    """R-L1."""
+    import anyio.from_thread
+
+    def entering(n: int) -> int:
+        if n == 0:
+            return 0
+
+        async def again() -> Any:
+            return await arun(gather(task(entering), task(entering)), n - 1, limits=Limits(threads=2))
+
+        found: Any = anyio.from_thread.run(again)
+        return 1 + sum(found.unwrap())
+
+    assert on(lambda: arun(gather(*[task(entering)] * 2), 2, limits=Limits(threads=2))) == Success((3, 3))
+
+
+@pytest.mark.parametrize("n", [5_000, pytest.param(100_000, marks=pytest.mark.sweep)])
+@pytest.mark.parametrize("way", ["limit", "limits", "parts", "inside"])
+@on_both
+def test_a_wide_fan_out_is_bounded_and_starts_lazily(on: Runner, way: str, n: int) -> None:
+    """R-L6."""
+    running = peak = 0
+    most = 0
+
+    @task
+    async def work(k: Any) -> Any:
+        nonlocal running, peak, most
+        running += 1
+        peak = max(peak, running)
+        if running == 32 and most == 0:
+            most = living()
+        await anyio.sleep(1)
+        running -= 1
+        return k
+
+    def living() -> int:
+        try:
+            return len(asyncio.all_tasks())
+        except RuntimeError:
+            import trio
+
+            return trio.lowlevel.current_statistics().tasks_living
+
+    limits = Limits()
+    if way == "limit":
+        plan: AnyPlan = gather(*[work] * n, limit=32)
+    elif way == "parts":
+        plan = pure(lambda k: (k,) * n) >> focus(each, work, limit=32)
+    else:
+        limits = Limits(branches=32)
+        plan = gather(*[work >> work] * (n // 2)) if way == "limits" else gather(*[gather(*[work] * 10)] * (n // 20))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    start = time.perf_counter()
+    outcome = on(lambda: arun(plan, 1, limits=limits))
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    print(f"{way}: peak {peak}, at most {most} tasks, +{grown:.0f} MB, {time.perf_counter() - start:.1f} s")
+    assert isinstance(outcome, Success)
+    assert peak <= 32
+    assert most < (2_000 if way == "inside" else 60)
+    assert grown < 100
+
+
+@on_both
+def test_limits_hold_over_nested_forks_and_never_deadlock(on: Runner) -> None:
+    """R-L6: also with a single place."""
+    for width in (1, 2, 3):
+        running = peak = 0
+
+        @task
+        async def work(k: Any) -> Any:
+            nonlocal running, peak
+            running += 1
+            peak = max(peak, running)
+            await anyio.sleep(1)
+            running -= 1
+            return 1
+
+        inner: AnyPlan = gather(work, work >> work, work) >> pure(sum)
+        middle: AnyPlan = gather(inner, work, inner >> work) >> pure(sum)
+        plan: AnyPlan = gather(middle, middle, parallel(inner, work, join=collect)) >> work
+        assert on(lambda plan=plan, width=width: arun(plan, 1, limits=Limits(branches=width))) == Success(1)
+        assert peak <= width
+
+
+def test_wide_forks_in_one_thread_are_linear() -> None:
+    """R-L6."""
+
+    def seconds(n: int) -> float:
+        plan: AnyPlan = gather(*[pure(lambda k: k)] * n)
+        start = time.perf_counter()
+        assert run(plan, 1) == Success((1,) * n)
+        return time.perf_counter() - start
+
+    small, large = min(seconds(1_000) for _ in range(3)), seconds(16_000)
+    print(f"16 times as wide costs {large / small:.0f} times as long")
+    assert large < 64 * small
+
+
+def test_many_runs_leave_no_memory_behind() -> None:
+    """R-S3."""
+    plan: AnyPlan = gather(
+        task(lambda n: n).timeout(5), pure(lambda n: n), (pure(lambda n: 1 / 0) | pure(lambda n: n)).retry(2)
+    ) >> pure(sum)
+
+    async def main(count: int) -> None:
+        for _ in range(count):
+            await arun(plan, 1)
+
+    really_on_asyncio(lambda: main(50))
+    tracemalloc.start()
+    really_on_asyncio(lambda: main(50))
+    before = tracemalloc.get_traced_memory()[0]
+    really_on_asyncio(lambda: main(300))
+    grown = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+    print(f"{grown} bytes after 300 more runs")
+    assert grown < 100_000
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"branches": 0}, {"threads": 0}, {"grace": -1}, {"branches": 1.5}, {"grace": float("nan")}]
+)
+def test_a_limit_that_makes_no_sense_is_refused(wrong: dict[str, Any]) -> None:
+    """R-L6."""
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        Limits(**wrong)
