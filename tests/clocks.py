@@ -1,3 +1,4 @@
+# ruff: noqa: D102, D107
 """Virtual time for tests: an asyncio loop and a trio clock that jump to the next deadline instead of sleeping."""
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ import trio
 import trio.testing
 
 T = TypeVar("T")
-Runner = Callable[[Callable[[], Awaitable[Any]]], Any]
+Runner = Callable[[Callable[..., Awaitable[Any]]], Any]
 
 
-class Deadlock(AssertionError):
+class DeadlockError(AssertionError):
     """Every task waits, no timer is set and no thread works: nothing can ever happen again."""
 
 
@@ -37,7 +38,7 @@ class _Jumping(selectors.DefaultSelector):
             # Time stands still while a worker thread is busy: it will call.
             return super().select(0.05)
         if timeout is None:
-            raise Deadlock("every task waits, and nothing will ever wake one")
+            raise DeadlockError("every task waits, and nothing will ever wake one")
         self.now += timeout
         return []
 
@@ -83,7 +84,7 @@ class _Threads:
                 self.jumping.threads -= not left[0]
 
 
-def on_asyncio(main: Callable[[], Awaitable[T]]) -> T:
+def on_asyncio(main: Callable[..., Awaitable[T]]) -> T:
     """The result of ``main`` on virtual time; it must leave no task behind."""
     left: set[asyncio.Task[Any]] = set()
 
@@ -103,12 +104,12 @@ def on_asyncio(main: Callable[[], Awaitable[T]]) -> T:
     return result
 
 
-def on_trio(main: Callable[[], Awaitable[T]]) -> T:
+def on_trio(main: Callable[..., Awaitable[T]]) -> T:
     """The same on trio's own virtual clock. Worker threads do not stop it: for those, ``really_on_trio``."""
     return trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
 
 
-def really_on_asyncio(main: Callable[[], Awaitable[T]]) -> T:
+def really_on_asyncio(main: Callable[..., Awaitable[T]]) -> T:
     """The result of ``main`` on the real clock, within 20 seconds."""
 
     async def whole() -> T:
@@ -118,7 +119,7 @@ def really_on_asyncio(main: Callable[[], Awaitable[T]]) -> T:
     return asyncio.run(whole())
 
 
-def really_on_trio(main: Callable[[], Awaitable[T]]) -> T:
+def really_on_trio(main: Callable[..., Awaitable[T]]) -> T:
     """The same on trio."""
 
     async def whole() -> T:

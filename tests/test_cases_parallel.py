@@ -1,4 +1,4 @@
-# ruff: noqa: D103
+# ruff: noqa: D101, D103, D105, D107
 """Branches side by side: policies, joins, merges, and what a branch may do to its input."""
 
 import collections
@@ -16,6 +16,7 @@ import pytest
 from attrs import define, evolve, field, frozen
 from clocks import Clock, Runner, on_both, really_on_both
 
+import lambdacat
 from lambdacat import (
     FIRST_COMPLETED,
     N_BEST,
@@ -28,30 +29,31 @@ from lambdacat import (
     MergeConflict,
     Merges,
     NBest,
-    Plan,
     PlanError,
     Quorum,
     Success,
     TimedOut,
     TooFew,
-    arun,
-    choose,
     collect,
     concat,
     each,
-    fail,
-    focus,
     footprint,
-    gather,
     lens,
     merged,
-    parallel,
-    pure,
-    run,
     task,
 )
 
-AnyPlan = Plan[Any, Any]
+# Plans that are odd or wrong on purpose: what checkers say of right ones is stated where the types are tested.
+arun: Any = lambdacat.arun
+choose: Any = lambdacat.choose
+fail: Any = lambdacat.fail
+focus: Any = lambdacat.focus
+gather: Any = lambdacat.gather
+parallel: Any = lambdacat.parallel
+pure: Any = lambdacat.pure
+run: Any = lambdacat.run
+
+AnyPlan = Any
 
 
 def after(seconds: float, result: Any = None) -> AnyPlan:
@@ -143,7 +145,7 @@ def test_a_race_sets_faults_aside_and_lists_them_when_all_fail(on: Runner) -> No
     lost, _ = on(lambda: timed(parallel(after(0.2, OSError("x")), after(0.1, KeyError("y")), policy=FIRST_COMPLETED)))
     fault = lost.failure()
     assert isinstance(fault, AllFailed)
-    assert [type(f.error) for f in fault.faults] == [OSError, KeyError]  # type: ignore[union-attr]
+    assert [type(getattr(f, "error", None)) for f in fault.faults] == [OSError, KeyError]
     assert [f.at for f in fault.faults] == [(0,), (1,)]
     assert "KeyError" in str(fault)
 
@@ -203,9 +205,10 @@ def test_the_n_best_come_in_score_order_and_ties_by_index(on: Runner) -> None:
     assert isinstance(short, TooFew)
     assert (short.wanted, short.results) == (4, (3, 9, 5))
     assert isinstance(short.faults[0], ActionFailed)
+    refused: Any = NBest
     for wrong in (0, -1, 1.5, True):
         with pytest.raises(ValueError, match="whole number of at least 1"):
-            NBest(wrong, by=float)  # type: ignore[arg-type]
+            refused(wrong, by=float)
 
 
 @on_both
@@ -221,8 +224,9 @@ def test_at_its_timeout_n_best_judges_what_is_done(on: Runner) -> None:
 
 def test_a_score_that_is_no_number_is_a_fault_at_the_race() -> None:
     """R-E1."""
+    scored: Any = NBest
     for by in (lambda _: float("nan"), lambda _: "text", lambda _: None, lambda n: 1 / 0):
-        policy: Any = NBest(1, by=by)
+        policy: Any = scored(1, by=by)
         plan: AnyPlan = pure(lambda n: n) >> parallel(pure(lambda n: n), pure(lambda n: n), policy=policy)
         fault = run(plan, 1).failure()
         assert isinstance(fault, ActionFailed)
@@ -447,7 +451,7 @@ def test_two_changes_of_one_place_are_never_silent() -> None:
     assert (fault.at, [b[0] for b in fault.branches]) == ((1,), ["0", "2"])
     assert ".x" in str(fault).splitlines()[0]
     x = lens(Frozen, lambda s: s.x)
-    with pytest.raises(FootprintConflict, match="both write .x side by side"):
+    with pytest.raises(FootprintConflict, match=r"both write \.x side by side"):
         task(reads=x, writes=x)(abs) & task(reads=x, writes=x)(abs)
     tags = lens(Frozen, lambda s: s.tags)
     both: AnyPlan = task(reads=(), writes=tags)(lambda: ("a",)) & task(reads=(), writes=tags)(lambda: ("b",))
@@ -488,7 +492,8 @@ class Array:
     def __eq__(self, other: object) -> bool:
         raise ValueError("the truth of an array is ambiguous")
 
-    __hash__ = None  # type: ignore[assignment]
+    def __hash__(self) -> int:
+        raise TypeError("an array has no hash")
 
 
 @pytest.mark.parametrize("start", [{"a": Array(1), "b": 0}, {"a": [Array(1)], "b": 0}], ids=["dict", "list"])
@@ -569,7 +574,7 @@ def test_a_branch_that_mutates_its_input_harms_no_sibling(on: Runner) -> None:
     assert start == {"deep": {"list": [], "n": 0}}
     both = run(pure(_in_place("a")) & pure(_in_place("b")), start).failure()
     assert isinstance(both, MergeConflict)
-    assert [step.key for step in both.path] == ["deep", "list"]  # type: ignore[union-attr]
+    assert [getattr(step, "key", None) for step in both.path] == ["deep", "list"]
 
 
 @pytest.mark.parametrize("kind", [Plain, Slotted, lambda: defaultdict(int, x=0), lambda: OrderedDict(x=0), Model])
@@ -702,7 +707,7 @@ def test_every_kind_of_collection_keeps_its_kind() -> None:
     for whole in ((1, 2), [1, 2], {"a": 1}, collections.deque([1, 2]), OrderedDict(a=1), Named(1, 2)):
         made = run(double, whole).unwrap()
         assert type(made) is type(whole)
-        assert list(made.values() if isinstance(made, dict) else made)[0] == 2
+        assert next(iter(made.values() if isinstance(made, dict) else made)) == 2
 
 
 def test_each_over_text_does_not_make_other_text_of_it() -> None:

@@ -13,27 +13,20 @@ import anyio
 import pytest
 from clocks import Clock, Runner, on_asyncio, on_both
 
-from lambdacat import (
-    FIRST_COMPLETED,
-    Context,
-    Exponential,
-    NBest,
-    Plan,
-    Success,
-    arun,
-    choose,
-    collect,
-    each,
-    focus,
-    gather,
-    loop_while,
-    parallel,
-    pure,
-    run,
-    task,
-)
+import lambdacat
+from lambdacat import FIRST_COMPLETED, Context, Exponential, NBest, Success, collect, each, task
 
-AnyPlan = Plan[Any, Any]
+# Plans that are odd or wrong on purpose: what checkers say of right ones is stated where the types are tested.
+arun: Any = lambdacat.arun
+choose: Any = lambdacat.choose
+focus: Any = lambdacat.focus
+gather: Any = lambdacat.gather
+loop_while: Any = lambdacat.loop_while
+parallel: Any = lambdacat.parallel
+pure: Any = lambdacat.pure
+run: Any = lambdacat.run
+
+AnyPlan = Any
 
 
 def _failing(_: Any) -> Any:

@@ -1,4 +1,4 @@
-# ruff: noqa: D103
+# ruff: noqa: D101, D103
 """Faults: whatever a user's function raises, wherever it stands, is a value that says where and why."""
 
 import itertools
@@ -9,6 +9,7 @@ import pytest
 from attrs import evolve, field, frozen
 from clocks import Runner, on_asyncio, on_both
 
+import lambdacat
 from lambdacat import (
     SETTLED,
     ActionFailed,
@@ -16,49 +17,50 @@ from lambdacat import (
     Context,
     Fixed,
     NBest,
-    Plan,
     PlanFailed,
     Prism,
     Quorum,
     Stopped,
     Success,
-    arun,
-    bind,
-    choose,
     collect,
-    fail,
-    focus,
-    gather,
     identity,
     lens,
-    loop_while,
     merged,
-    parallel,
-    pure,
-    recover,
-    run,
     task,
     value_or_raise,
-    when,
 )
 
-AnyPlan = Plan[Any, Any]
+# Plans that are odd or wrong on purpose: what checkers say of right ones is stated where the types are tested.
+arun: Any = lambdacat.arun
+bind: Any = lambdacat.bind
+choose: Any = lambdacat.choose
+fail: Any = lambdacat.fail
+focus: Any = lambdacat.focus
+gather: Any = lambdacat.gather
+loop_while: Any = lambdacat.loop_while
+parallel: Any = lambdacat.parallel
+pure: Any = lambdacat.pure
+recover: Any = lambdacat.recover
+run: Any = lambdacat.run
+when: Any = lambdacat.when
+
+AnyPlan = Any
 
 
-class Planted(Exception):
+class PlantedError(Exception):
     """What every function of these tests raises."""
 
 
 def planted(*_: Any) -> Any:
-    raise Planted("planted")
+    raise PlantedError("planted")
 
 
 async def planted_later(_: Any) -> Any:
-    raise Planted("planted")
+    raise PlantedError("planted")
 
 
 def _refuses(fork: int, left: int, right: int) -> int:
-    raise Planted("planted")
+    raise PlantedError("planted")
 
 
 @frozen
@@ -87,7 +89,7 @@ BROKEN: dict[str, AnyPlan] = {
     "loop body of two": loop_while(lambda _: True, same >> pure(planted)),
     "bind": bind(planted),
     "handler": recover(fail(Stopped(reason="x")), planted),
-    "retry test": fail(Stopped(reason="x")).retry(1, on=planted),  # type: ignore[attr-defined]
+    "retry test": fail(Stopped(reason="x")).retry(1, on=planted),
     "join": parallel(same, same, join=planted),
     "join of one": parallel(same, join=planted),
     "join of outcomes": parallel(same, same, policy=SETTLED, join=planted),
@@ -118,7 +120,7 @@ def test_whatever_raises_is_a_fault_at_its_node(kind: str, place: str) -> None:
         "second": same >> broken,
         "in a branch": gather(broken, slow),
         "in a race": parallel(broken, broken, policy=Quorum(1)),
-        "under a bound": (same >> broken).timeout(60).retry(Fixed(0.0).times(1), on=Planted),
+        "under a bound": (same >> broken).timeout(60).retry(Fixed(0.0).times(1), on=PlantedError),
     }[place]
     prefix = {
         "alone": (),
@@ -134,7 +136,7 @@ def test_whatever_raises_is_a_fault_at_its_node(kind: str, place: str) -> None:
             assert [f.at[0] for f in fault.faults] == [0, 1]
             fault = fault.faults[0]
         assert isinstance(fault, ActionFailed)
-        assert type(fault.error) is Planted
+        assert type(fault.error) is PlantedError
         assert fault.at[: len(prefix[place])] == prefix[place]
         assert "Planted" in str(fault).splitlines()[0]
         frames = [frame.filename for frame in traceback.extract_tb(fault.error.__traceback__)]
@@ -172,21 +174,24 @@ def test_branches_that_fail_together_are_all_visible_in_order(on: Runner, width:
         return task(name=f"f{k}")(later)
 
     plan: AnyPlan = gather(*[failing(k) for k in range(width)])
+    outcome: Any = None
+    fault: Any = None
     for _ in range(20):
         outcome = on(lambda: arun(plan, 0))
         fault = outcome.failure()
         assert [f.at for f in (fault, *fault.also)] == [(k,) for k in range(width)]
         assert [f.error.args[0] for f in (fault, *fault.also)] == list(range(width))
     caught: list[type[Exception]] = []
+    whole: list[Any] = []
     try:
         value_or_raise(outcome)
     except* OSError as group:
-        assert isinstance(group, PlanFailed)
-        assert group.fault == fault
+        whole.append(getattr(group, "fault", None))
         caught += [type(error) for error in group.exceptions]
     except* KeyError as group:
         caught += [type(error) for error in group.exceptions]
     assert len(caught) == width
+    assert whole == [fault]
 
 
 def test_faults_of_nested_groups_are_all_kept() -> None:
@@ -262,7 +267,7 @@ def test_a_fault_prints_whatever_it_is_about(kind: str) -> None:
 
 def test_a_callable_without_a_name_still_makes_a_task() -> None:
     """A34, R-E1."""
-    fault = run(task(lambda _: _raise(Planted())), 1).failure()
+    fault = run(task(lambda _: _raise(PlantedError())), 1).failure()
     assert fault.name
     plan: AnyPlan = pure(lambda n: n) >> choose(_Plainly(), {1: identity})
     assert "choose" in str(run(plan, 2).failure())

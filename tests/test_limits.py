@@ -11,9 +11,18 @@ import anyio
 import pytest
 from clocks import Runner, on_both, really_on_asyncio, really_on_both
 
-from lambdacat import Limits, Plan, Success, arun, collect, each, focus, gather, parallel, pure, run, task
+import lambdacat
+from lambdacat import Limits, Success, collect, each, task
 
-AnyPlan = Plan[Any, Any]
+# Plans that are odd or wrong on purpose: what checkers say of right ones is stated where the types are tested.
+arun: Any = lambdacat.arun
+focus: Any = lambdacat.focus
+gather: Any = lambdacat.gather
+parallel: Any = lambdacat.parallel
+pure: Any = lambdacat.pure
+run: Any = lambdacat.run
+
+AnyPlan = Any
 
 
 @really_on_both

@@ -238,7 +238,7 @@ class Concurrent:
         modes = spin.body.modes
         if modes == {"inline"} and spin.body.quick and not self.bounds and spin.at_most is not None:
             return whirl(spin, value, stack)
-        if not modes <= {"await", "inline"}:
+        if self.bounds or not modes <= {"await", "inline"}:
             return spin.inside(value, stack)
         return await whirling(spin, value, stack)
 

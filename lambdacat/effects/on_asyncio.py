@@ -10,6 +10,7 @@ from types import CoroutineType
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 
 from lambdacat.effects.concurrent import Concurrent, Defect, warn_overrun
 from lambdacat.interpreters.env import Environment
@@ -203,6 +204,8 @@ class OnAsyncio(Concurrent):
             raise
         if group.running:
             await group.stop()
+            # A cancellation that came while the shield was up must be seen before anything else starts.
+            await anyio.lowlevel.checkpoint_if_cancelled()
         if group.overrun is not None:
             raise group.overrun
         return self.joined(fork, race, group.started, stack)

@@ -160,7 +160,7 @@ def _narrow(node: Node, known: _Known, touches: dict[int, Touch]) -> _Narrowing:
 def _each(node: Node, children: tuple[Node, ...], known: _Known | None) -> _Narrowing:
     costs = []
     for child in children:
-        costs.append((yield child, known))
+        costs.append((yield child, known))  # noqa: PERF401  a comprehension cannot yield
     return cost_of(node, costs)
 
 

@@ -1,0 +1,273 @@
+# ruff: noqa: D103
+"""Pictures: strict grammar, every node, any name, any depth, the same in every process."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from attrs import frozen
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lambdacat import (
+    FIRST_COMPLETED,
+    SETTLED,
+    Exponential,
+    NBest,
+    Plan,
+    Stopped,
+    TimedOut,
+    bind,
+    choose,
+    collect,
+    each,
+    fail,
+    focus,
+    gather,
+    identity,
+    lens,
+    loop_while,
+    parallel,
+    pure,
+    render,
+    task,
+    when,
+)
+from lambdacat.drawing import render_trace
+
+
+def step(name: str) -> Plan[Any, Any]:
+    return task(name=name)(keep)
+
+
+def keep(value: Any) -> Any:
+    return value
+
+
+def rescue(fault: Any) -> Plan[Any, Any]:
+    return identity
+
+
+a, b, c = step("a"), step("b"), step("c")
+FIRST = lens(tuple, lambda row: row[0])
+EVERY: dict[str, Plan[Any, Any]] = {
+    "task": task(reads=FIRST, writes=FIRST, name="t", timeout=2)(keep),
+    "pure": pure(keep),
+    "identity": identity,
+    "fail": fail(Stopped(reason="no")),
+    "bind": bind(rescue),
+    "sequence": a >> b,
+    "parallel": a & b,
+    "gather": gather(a, identity, limit=1),
+    "race": parallel(a, b, policy=FIRST_COMPLETED, timeout=3),
+    "best": parallel(a, b, policy=NBest(1, by=FIRST)),
+    "settled": parallel(a, b, policy=SETTLED, join=collect),
+    "choose": choose(keep, {"a": a, frozenset({"x", "y", "z"}): b}),
+    "default": choose(keep, {1: a}, default=identity),
+    "when": when(keep, a),
+    "loop": loop_while(keep, a),
+    "loop with limit": loop_while(keep, a, at_most=2),
+    "loop with then": loop_while(keep, a, at_most=2, then=b),
+    "or": a | b,
+    "recover": a.recover(rescue),
+    "attempt": a.attempt(),
+    "focus": focus(FIRST >> each, a, limit=2),
+    "between": identity.between(FIRST, FIRST),
+    "timeout": a.timeout(1),
+    "retry": a.retry(Exponential(first=0.5).times(6), on=TimedOut),
+    "named": (a >> b).named("both"),
+}
+
+LABEL = r"(?:[^\W_]|[ ,=+/!?'_]|#\d+;|<br/>)*"
+MERMAID = {
+    "vertex": re.compile(
+        rf' +(n\d+)(?:\(\[|\[\[|\[/|\[\\|\{{\{{|\[|\(|\{{)"{LABEL}"(?:\]\)|\]\]|\\\]|/\]|\}}\}}|\]|\)|\}})'
+    ),
+    "open": re.compile(rf' +subgraph (b\d+)\["{LABEL}"\]'),
+    "close": re.compile(r" +end"),
+    "edge": re.compile(rf' +([nb]\d+) (?:-->|-\.->)(?:\|"{LABEL}"\|)? (n\d+)'),
+    "colour": re.compile(r"  (?:classDef \w+ [\w:#,]+|class n\d+(?:,n\d+)* \w+)"),
+}
+TEXT = r'(?:[^"\\\n]|\\.)*'
+DOT = {
+    "vertex": re.compile(rf' +(n\d+) \[label="{TEXT}", shape=\w+.*\];'),
+    "open": re.compile(rf' +subgraph cluster_(b\d+) \{{ label="{TEXT}"; .*;'),
+    "close": re.compile(r" +\}"),
+    "edge": re.compile(
+        rf' +(n\d+) -> (n\d+)(?: \[(?:label="{TEXT}"|ltail=cluster_b\d+|, |style=dashed|color="#\w+")+\])?;'
+    ),
+    "head": re.compile(r"  (?:compound=true;|fontname=.*;|(?:node|edge) \[.*\];)"),
+}
+
+
+def well_formed(lines: list[str], grammar: dict[str, re.Pattern[str]]) -> None:
+    known: set[str] = set()
+    depth = 0
+    for line in lines:
+        kind, found = next(((kind, m) for kind, rule in grammar.items() if (m := rule.fullmatch(line))), ("", None))
+        assert found is not None, line
+        depth += (kind == "open") - (kind == "close")
+        assert depth >= 0
+        if kind in ("vertex", "open"):
+            assert found[1] not in known
+            known.add(found[1])
+        if kind == "edge":
+            assert {found[1], found[2]} <= known
+    assert depth == 0
+
+
+def mermaid_holds(plan: Plan[Any, Any]) -> None:
+    head, *lines = render(plan, "mermaid").removesuffix("\n").split("\n")
+    assert head == "flowchart TD"
+    well_formed(lines, MERMAID)
+
+
+def dot_holds(plan: Plan[Any, Any]) -> None:
+    head, *lines, last = render(plan, "dot").removesuffix("\n").split("\n")
+    assert (head, last) == ("digraph plan {", "}")
+    well_formed(lines, DOT)
+
+
+@pytest.mark.parametrize("plan", EVERY.values(), ids=EVERY)
+def test_every_node_draws_in_every_form(plan: Plan[Any, Any]) -> None:
+    mermaid_holds(plan)
+    dot_holds(plan)
+    assert render(plan).endswith("\n")
+
+
+@given(st.text(min_size=1).filter(str.strip))
+def test_no_name_breaks_a_picture(name: str) -> None:
+    plan = (step(name) >> a).named(name).timeout(1) >> choose(keep, {name: a}) >> fail(Stopped(reason=name))
+    mermaid_holds(plan)
+    dot_holds(plan)
+    assert len(render(plan).splitlines()) == 8
+    assert all(form.encode() for form in (render(plan), render(plan, "mermaid"), render(plan, "dot")))
+
+
+def test_names_are_spelt_in_codes_of_the_form() -> None:
+    assert '["say #34;hi#34; #38; #60;b#62;"]' in render(step('say "hi" & <b>'), "mermaid")
+    assert r'label="say \"hi\" \\N &amp;lt;"' in render(step(r'say "hi" \N &lt;'), "dot")
+
+
+def test_the_tree_says_what_stands_where() -> None:
+    plan = (a.retry(2) & b) >> loop_while(keep, c, at_most=3, then=identity)
+    assert render(plan).splitlines() == [
+        "sequence of 2",
+        "├─ parallel: all 2, joined by merge",
+        "│  ├─ retry 2 times",
+        "│  │  └─ a",
+        "│  └─ b",
+        "└─ loop_while keep, at most 3",
+        "   ├─ each turn: c",
+        "   └─ after 3: identity",
+    ]
+
+
+def edges(plan: Plan[Any, Any]) -> list[str]:
+    drawn = render(plan, "mermaid")
+    words = dict(re.findall(r'(n\d+)\W*?"(.*?)"', drawn))
+    lines = re.findall(r" +([nb]\d+) (?:-->|-\.->)(?:\|\"(.*?)\"\|)? (n\d+)", drawn)
+    return [f"{words.get(source, 'box')} -{said}> {words[target]}" for source, said, target in lines]
+
+
+def test_the_flowchart_follows_the_control_flow() -> None:
+    assert edges(when(keep, a) >> b) == ["start -> keep", "keep -yes> a", "a -> b", "keep -no> b", "b -> end"]
+    assert edges(loop_while(keep, a)) == ["start -> keep", "keep -yes> a", "a -again> keep", "keep -no> end"]
+    assert edges(a & b) == ["start -> all 2", "all 2 -> a", "all 2 -> b", "a -> merge", "b -> merge", "merge -> end"]
+    assert edges(a | b) == ["start -> a", "box -on a fault> b", "a -> end", "b -> end"]
+
+
+def test_equal_plans_give_equal_text() -> None:
+    for form in ("text", "mermaid", "dot"):
+        assert render((a >> b) >> c, form) == render(a >> (b >> c), form)
+
+
+def test_the_text_is_the_same_in_every_process() -> None:
+    code = (
+        "import test_drawing as t; print([t.render(p, f) for p in t.EVERY.values() for f in ('text','mermaid','dot')])"
+    )
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={
+                **os.environ,
+                "PYTHONHASHSEED": seed,
+                "PYTHONPATH": os.path.dirname(__file__),
+                "PYTHONIOENCODING": "utf8",
+            },
+            capture_output=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(found) == 1
+
+
+@pytest.mark.parametrize("form", ["text", "mermaid", "dot"])
+def test_a_plan_of_any_depth_is_drawn_in_full(form: Any) -> None:
+    plan = a
+    for i in range(25_000):
+        plan = (plan.attempt(), when(keep, plan), plan | b, loop_while(keep, plan))[i % 4]
+    drawn = render(plan, form)
+    assert len(drawn.splitlines()) > 25_000
+    assert len(drawn) < 10_000_000
+
+
+def test_an_unknown_form_is_one_clear_error() -> None:
+    with pytest.raises(ValueError, match="form is 'text', 'mermaid' or 'dot', not 'png'"):
+        render(a, "png")  # type: ignore[arg-type]
+
+
+@frozen
+class Moment:
+    """A span."""
+
+    id: int
+    name: str
+    start: float
+    end: float
+    parent: int | None = None
+    attempt: int = 1
+    status: str = "succeeded"
+
+
+@frozen
+class Moments:
+    """A trace."""
+
+    spans: tuple[Moment, ...]
+
+
+ROW = re.compile(r"  #\d+;(?:[^\W_]|[ ,=+/!?'_]|#\d+;)* :(?:done, |crit, |active, )?(?:milestone, )?s\d+, \d+, \d+")
+
+
+@given(st.lists(st.tuples(st.text(), st.floats(0, 1e6), st.floats(0, 1e3)), max_size=5))
+def test_any_trace_is_a_chart(rows: list[tuple[str, float, float]]) -> None:
+    trace = Moments(tuple(Moment(i, name, start, start + took) for i, (name, start, took) in enumerate(rows)))
+    head = [line.split()[0] for line in render_trace(trace).splitlines()[:4]]
+    assert head == ["gantt", "title", "dateFormat", "axisFormat"]
+    lines = render_trace(trace).removesuffix("\n").split("\n")[4:]
+    assert [bool(ROW.fullmatch(line)) for line in lines] == [True] * len(rows)
+    assert render(trace, "mermaid") == render_trace(trace)  # type: ignore[arg-type]
+
+
+def test_a_trace_shows_who_overlapped() -> None:
+    trace: Any = Moments((Moment(0, "run", 0, 4), Moment(1, "a:b", 0, 2, 0, 2, "failed"), Moment(2, "c", 3, 3, 0)))
+    assert render_trace(trace).splitlines()[4:] == [
+        "  #114;un :done, s0, 0, 4000",
+        "  #97;#58;b #40;attempt 2, failed#41; :crit, s1, 0, 2000",
+        "  #99; :done, milestone, s2, 3000, 3000",
+    ]
+    assert render(trace).splitlines() == [
+        "3 spans in 4000 ms",
+        f"|{'#' * 40}|    4000 ms  run",
+        f"|{'x' * 20}{' ' * 20}|    2000 ms    a:b (attempt 2, failed)",
+        f"|{' ' * 30}#{' ' * 9}|       0 ms    c",
+    ]
+    with pytest.raises(ValueError, match="no time axis"):
+        render(trace, "dot")

@@ -1,0 +1,287 @@
+# ruff: noqa: D103
+"""Forecasts: every real run lies inside, and each node adds what it should."""
+
+from __future__ import annotations
+
+from math import inf
+from typing import Any
+
+import pytest
+from attrs import frozen
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lambdacat import (
+    ALL,
+    FIRST_COMPLETED,
+    SETTLED,
+    Context,
+    Estimate,
+    Exponential,
+    Fixed,
+    NBest,
+    Plan,
+    Quorum,
+    Stopped,
+    bind,
+    choose,
+    collect,
+    dry_run,
+    each,
+    fail,
+    focus,
+    gather,
+    identity,
+    lens,
+    loop_while,
+    parallel,
+    pure,
+    run,
+    sequence,
+    task,
+    when,
+)
+
+
+class Clock:
+    """Time that passes only when told to, and the calls that were made."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.calls = 0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def step(name: str, low: float, high: float | None = None, blocking: Any = "inline") -> Plan[Any, Any]:
+    worst = low if high is None else high
+    estimate = Estimate(seconds=(low, worst), tokens=(0, 0), money=(low, worst))
+    return task(name=name, estimate=estimate, blocking=blocking)(lambda value: value)
+
+
+def soft(name: str, low: float, high: float) -> Plan[Any, Any]:
+    async def wait(value: Any) -> Any:
+        return value
+
+    return task(name=name, estimate=Estimate(seconds=(low, high), tokens=(0, 0), money=(low, high)))(wait)
+
+
+@st.composite
+def acting(draw: st.DrawFn) -> Plan[Any, Any]:
+    low, more = draw(st.integers(0, 3)), draw(st.integers(0, 3))
+    used, fails = low + draw(st.integers(0, more)), draw(st.sampled_from((0, 0, 1, 2)))
+    failures = iter(range(fails))
+
+    def act(value: int, ctx: Context) -> int:
+        clock = ctx["clock"]
+        clock.calls += 1
+        clock.sleep(used)
+        if next(failures, None) is not None:
+            raise ValueError("no")
+        return value + 1
+
+    return task(name="act", estimate=Estimate(seconds=(low, low + more), tokens=(0, 0)), blocking="inline")(act)
+
+
+def composed(inner: st.SearchStrategy[Plan[Any, Any]]) -> st.SearchStrategy[Plan[Any, Any]]:
+    several = st.lists(inner, min_size=1, max_size=3)
+    return st.one_of(
+        several.map(lambda plans: sequence(*plans)),
+        several.map(lambda plans: parallel(*plans, join=lambda value, results: value)),
+        several.map(lambda plans: parallel(*plans, policy=FIRST_COMPLETED)),
+        several.map(lambda plans: parallel(*plans, policy=Quorum(2), join=lambda value, results: value)),
+        several.map(lambda plans: parallel(*plans, policy=NBest(1, by=float))),
+        several.map(lambda plans: parallel(*plans, policy=SETTLED, join=lambda value, outcomes: value)),
+        several.map(lambda plans: choose(lambda value: value % 3, dict(enumerate(plans)))),
+        st.tuples(inner, inner).map(lambda two: two[0] | two[1]),
+        st.tuples(inner, st.integers(0, 2)).map(lambda two: two[0].retry(Fixed(1.5).jittered(0.5).times(two[1]))),
+        st.tuples(inner, st.integers(0, 3)).map(lambda two: two[0].timeout(two[1])),
+        st.tuples(inner, st.integers(0, 2), st.booleans()).map(
+            lambda three: loop_while(
+                lambda value: value < 4, three[0], at_most=three[1], then=identity if three[2] else None
+            )
+        ),
+        inner.map(lambda plan: plan.attempt() >> pure(lambda outcome: 0)),
+        inner.map(lambda plan: when(lambda value: value > 1, plan)),
+        inner.map(lambda plan: plan.named("named")),
+        st.just(fail(Stopped(reason="no"))),
+    )
+
+
+PLANS = st.recursive(acting(), composed, max_leaves=8)
+
+
+@given(PLANS, st.integers(0, 4), st.booleans())
+def test_every_real_run_lies_inside(plan: Plan[Any, Any], value: int, narrowed: bool) -> None:
+    clock = Clock()
+    forecast = dry_run(plan, value if narrowed else None)
+    run(plan, value, context=Context(clock=clock)._with(_things={"clock": clock}))
+    assert forecast.calls[0] <= clock.calls <= forecast.calls[1], str(forecast)
+    # Inline actions run one after the other, also side by side, so the time is that of a concurrent run.
+    assert forecast.seconds[0] - 1e-9 <= clock.now <= forecast.seconds[1] * (forecast.speed_up or 1) + 1e-9
+
+
+def test_a_sequence_adds_and_its_best_case_is_a_fault_at_the_first_action() -> None:
+    found = dry_run(step("a", 1, 2) >> step("b", 3, 4))
+    assert (found.seconds, found.money, found.calls) == ((1, 6), (1, 6), (1, 2))
+
+
+def test_what_cannot_fault_adds_up_in_the_best_case_too() -> None:
+    found = dry_run(step("a", 1, 2).attempt() >> step("b", 3, 4).attempt())
+    assert (found.seconds, found.calls) == ((4, 6), (2, 2))
+
+
+def test_without_an_estimate_all_is_unknown_but_calls() -> None:
+    found = dry_run(task(lambda value: value).named("guess"))
+    assert (found.seconds, found.tokens, found.money, found.calls) == ((0, inf), (0, inf), (0, inf), (1, 1))
+    assert found.speed_up is None
+    assert found.unknown == ("guess has no estimate",)
+    assert "unknown" in str(found)
+
+
+def test_pure_and_identity_cost_nothing() -> None:
+    found = dry_run(pure(abs) >> identity)
+    assert (found.seconds, found.calls, found.may_run) == ((0, 0), (0, 0), ())
+
+
+def test_branches_overlap_and_their_spending_adds() -> None:
+    found = dry_run(gather(soft("a", 1, 2), soft("b", 3, 5)))
+    assert (found.seconds, found.money, found.calls) == ((1, 5), (1, 7), (1, 2))
+    assert found.waves == (("a", "b"),)
+    assert found.critical_path == ("b",)
+    assert found.speed_up == pytest.approx(7 / 5)
+
+
+def test_a_limit_of_one_is_one_after_the_other() -> None:
+    found = dry_run(gather(soft("a", 1, 2), soft("b", 3, 5), limit=1))
+    assert found.seconds == (1, 7)
+    assert found.waves == (("a",), ("b",))
+
+
+def test_a_limit_bounds_the_time_by_any_greedy_schedule() -> None:
+    assert dry_run(gather(*(soft(str(i), 2, 2) for i in range(4)), limit=2)).seconds[1] == 4 + 2 * 0.5
+
+
+def test_actions_on_the_event_loop_hold_each_other_up() -> None:
+    assert dry_run(gather(step("a", 1), step("b", 2))).seconds[1] == 3
+
+
+def test_more_threads_than_there_are_take_longer() -> None:
+    found = dry_run(gather(*(step(str(i), 1, blocking="thread") for i in range(100))))
+    assert 3 <= found.seconds[1] < 100
+
+
+def test_a_race_may_cost_its_cheapest_branch_or_all() -> None:
+    found = dry_run(parallel(soft("a", 1, 2), soft("b", 3, 5), policy=FIRST_COMPLETED))
+    assert (found.seconds, found.money, found.calls) == ((1, 5), (1, 7), (1, 2))
+
+
+def test_nbest_waits_for_every_branch() -> None:
+    found = dry_run(parallel(soft("a", 1, 2), soft("b", 3, 5), policy=NBest(1, by=float)))
+    assert (found.seconds, found.calls) == ((3, 5), (2, 2))
+
+
+def test_a_timeout_caps_only_what_can_be_interrupted() -> None:
+    assert dry_run(soft("a", 1, 9).timeout(4)).seconds == (1, 4)
+    assert dry_run(step("a", 1, 9, blocking="abandon").timeout(4)).seconds == (1, 4)
+    assert dry_run(step("a", 1, 9, blocking="thread").timeout(4)).seconds == (1, 9)
+    assert dry_run(parallel(soft("a", 1, 9), soft("b", 1, 9), policy=SETTLED, join=collect, timeout=4)).seconds == (
+        1,
+        4,
+    )
+
+
+def test_a_retry_repeats_the_worst_case_and_waits() -> None:
+    found = dry_run(step("a", 1, 2).retry(Fixed(3.0).jittered(0.5).times(2)))
+    assert (found.seconds, found.calls) == ((1, 3 * 2 + 2 * 4.5), (1, 3))
+    assert dry_run(step("a", 1, 2).retry(Fixed(0.0))).calls == (1, inf)
+    assert dry_run(step("a", 1, 2).retry(Exponential(first=1.0).jittered(0.2).up_to(60.0))).seconds[1] < inf
+
+
+def test_a_loop_repeats_its_worst_case() -> None:
+    assert dry_run(loop_while(bool, step("a", 1, 2), at_most=3)).seconds == (0, 6)
+    found = dry_run(loop_while(bool, step("a", 1, 2)))
+    assert (found.calls, found.unknown) == ((0, inf), ("loop_while has no at_most",))
+
+
+def test_a_fault_pays_for_both_sides_of_an_or() -> None:
+    found = dry_run(step("a", 1, 2) | step("b", 3, 4))
+    assert (found.seconds, found.may_run) == ((1, 6), ("a", "b"))
+
+
+def test_computed_plans_are_unknown_and_said_so() -> None:
+    for plan in (bind(lambda value: identity), step("a", 1).recover(lambda fault: identity)):
+        found = dry_run(plan)
+        assert found.calls[1] == inf
+        assert any("gives" in words for words in found.unknown)
+
+
+@frozen
+class Trip:
+    """A state."""
+
+    kind: str = "near"
+    days: int = 0
+    stops: tuple[int, ...] = ()
+
+
+KIND, DAYS, STOPS = lens(Trip, lambda s: s.kind), lens(Trip, lambda s: s.days), lens(Trip, lambda s: s.stops)
+
+
+def near_or_far() -> Plan[Any, Any]:
+    return choose(KIND, {"near": step("near", 1), "far": step("far", 9)})
+
+
+def test_a_value_narrows_what_is_chosen() -> None:
+    assert dry_run(near_or_far()).may_run == ("near", "far")
+    found = dry_run(near_or_far(), Trip(kind="far"))
+    assert (found.seconds, found.may_run) == ((9, 9), ("far",))
+
+
+def test_a_value_narrows_behind_steps_that_leave_it_alone_and_not_behind_others() -> None:
+    away = task(reads=(), writes=DAYS, name="away")(lambda: 1)
+    moved = task(reads=(), writes=KIND, name="moved")(lambda: "far")
+    assert dry_run(away >> near_or_far(), Trip()).may_run == ("away", "near")
+    assert dry_run(moved >> near_or_far(), Trip()).may_run == ("moved", "near", "far")
+    assert dry_run(step("any", 1) >> near_or_far(), Trip()).may_run == ("any", "near", "far")
+
+
+def test_a_value_counts_parts_and_first_turns() -> None:
+    each_stop = focus(STOPS >> each, step("visit", 2))
+    assert dry_run(each_stop).calls == (0, inf)
+    assert dry_run(each_stop, Trip(stops=(1, 2, 3))).calls == (1, 3)
+    loop = loop_while(DAYS.where(bool), step("day", 1), at_most=2)
+    assert dry_run(loop, Trip()).calls == (0, 0)
+    assert dry_run(loop, Trip(days=1)).calls == (1, 2)
+
+
+def test_a_selector_that_raises_narrows_nothing() -> None:
+    plan = choose(lambda value: value.missing, {"a": step("a", 1)}, default=step("b", 2))
+    assert dry_run(plan, Trip()) == dry_run(plan)
+
+
+def test_nothing_is_performed() -> None:
+    def explode(value: Any) -> Any:
+        raise AssertionError("an action ran")
+
+    dry_run(task(explode) >> pure(explode) >> bind(explode), Trip())
+
+
+def test_a_plan_of_any_depth_has_a_forecast() -> None:
+    plan = step("a", 1)
+    for _ in range(20_000):
+        plan = (step("b", 1) >> plan).named("inner")
+    assert dry_run(plan).calls == (1, 20_001)
+    assert dry_run(plan, 1).calls == (1, 20_001)
+
+
+def test_waves_follow_depth() -> None:
+    assert dry_run((step("a", 1) >> step("b", 1)) & step("c", 1)).waves == (("a", "c"), ("b",))
+
+
+def test_all_is_the_policy_of_a_plain_parallel() -> None:
+    assert dry_run(parallel(soft("a", 1, 1), soft("b", 2, 2), policy=ALL)).money == (1, 3)
