@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator
-from itertools import accumulate, chain, islice, repeat, takewhile
 from math import inf
 from typing import TYPE_CHECKING, final
 
@@ -18,17 +18,21 @@ class Schedule:
 
     __slots__ = ()
 
-    def _all(self, source: Random | None) -> Iterator[float]:
-        """Every delay, possibly without end; ``source`` feeds jitter, None leaves it out."""
-        raise TypeError(f"{type(self).__name__} gives no delays: a schedule of your own defines _all")
+    def delay(self, attempt: int, source: Random | None = None) -> float | None:
+        """The delay after a failed ``attempt`` (1 for the first try), or None when the schedule is at its end.
+
+        ``source`` feeds jitter; without one the delay is the one that jitter varies. A schedule of your own defines
+        this method. Law: after None comes None.
+        """
+        raise TypeError(f"{type(self).__name__} is no schedule yet: define delay(attempt, source)")
 
     def delays(self, n: int) -> Iterator[float]:
         """The first ``n`` delays, before jitter. Units: seconds."""
-        return islice(self._all(None), n)
-
-    def delay(self, attempt: int, source: Random | None = None) -> float | None:
-        """The delay after a failed ``attempt`` (1 for the first try), or None when the schedule is at its end."""
-        return next(islice(self._all(source), attempt - 1, attempt), None)
+        for attempt in range(1, n + 1):
+            delay = self.delay(attempt)
+            if delay is None:
+                return
+            yield delay
 
     def times(self, n: int) -> Schedule:
         """The same delays, at most ``n`` of them."""
@@ -80,8 +84,8 @@ class Fixed(Schedule):
 
     seconds: float = field(validator=_not_negative)
 
-    def _all(self, source: Random | None) -> Iterator[float]:
-        return repeat(self.seconds)
+    def delay(self, attempt: int, source: Random | None = None) -> float | None:
+        return self.seconds
 
 
 @final
@@ -99,11 +103,11 @@ class Exponential(Schedule):
     factor: float = field(default=2.0, validator=_at_least_one)
     cap: float = inf
 
-    def _all(self, source: Random | None) -> Iterator[float]:
-        delay = min(self.first, self.cap)
-        while True:
-            yield delay
-            delay = min(delay * self.factor, self.cap)
+    def delay(self, attempt: int, source: Random | None = None) -> float | None:
+        try:
+            return min(self.first * self.factor ** (attempt - 1), self.cap)
+        except OverflowError:
+            return self.cap
 
 
 def _whole(_: object, attribute: Attribute[int], value: int) -> None:
@@ -117,8 +121,8 @@ class _Times(Schedule):
     inner: Schedule
     n: int = field(validator=_whole)
 
-    def _all(self, source: Random | None) -> Iterator[float]:
-        return islice(self.inner._all(source), self.n)
+    def delay(self, attempt: int, source: Random | None = None) -> float | None:
+        return self.inner.delay(attempt, source) if attempt <= self.n else None
 
 
 @final
@@ -127,10 +131,11 @@ class _Jittered(Schedule):
     inner: Schedule
     fraction: float = field(validator=_fraction)
 
-    def _all(self, source: Random | None) -> Iterator[float]:
-        if source is None:
-            return self.inner._all(None)
-        return (d * (1 + self.fraction * (2 * source.random() - 1)) for d in self.inner._all(source))
+    def delay(self, attempt: int, source: Random | None = None) -> float | None:
+        delay = self.inner.delay(attempt, source)
+        if delay is None or source is None:
+            return delay
+        return delay * (1 + self.fraction * (2 * source.random() - 1))
 
 
 @final
@@ -139,8 +144,13 @@ class _Then(Schedule):
     first: Schedule
     second: Schedule
 
-    def _all(self, source: Random | None) -> Iterator[float]:
-        return chain(self.first._all(source), self.second._all(source))
+    def delay(self, attempt: int, source: Random | None = None) -> float | None:
+        delay = self.first.delay(attempt, source)
+        if delay is not None:
+            return delay
+        # The first schedule is over: how many delays it has, by bisection.
+        length = bisect_left(range(attempt), True, key=lambda n: self.first.delay(n + 1) is None)
+        return self.second.delay(attempt - length, source)
 
 
 @final
@@ -149,7 +159,8 @@ class _UpTo(Schedule):
     inner: Schedule
     seconds_total: float = field(validator=_not_negative)
 
-    def _all(self, source: Random | None) -> Iterator[float]:
-        # Summed beside the delays, so that a schedule without end still ends here.
-        pairs = accumulate(self.inner._all(source), lambda pair, d: (d, pair[1] + d), initial=(0.0, 0.0))
-        return (d for d, _ in islice(takewhile(lambda pair: pair[1] <= self.seconds_total, pairs), 1, None))
+    def delay(self, attempt: int, source: Random | None = None) -> float | None:
+        # The sum is of delays before jitter, so that jitter cannot change how many there are.
+        if sum(self.inner.delays(attempt)) > self.seconds_total:
+            return None
+        return self.inner.delay(attempt, source)

@@ -1,3 +1,4 @@
+# ruff: noqa: D102, D107
 """Cancellation, deadlines and signals: what is left when something is cut off, anywhere, by anybody."""
 
 import asyncio
@@ -405,7 +406,7 @@ def test_asyncio_s_own_timeouts_and_groups_go_around_and_inside() -> None:
         return one.result()
 
     @task
-    async def nested(n: int) -> int:
+    async def nested(n: int) -> Any:
         return (await arun(gather(timed, grouped).timeout(5), n)).unwrap()[1]
 
     async def main() -> Any:

@@ -27,7 +27,6 @@ from lambdacat import (
     LoopLimit,
     NBest,
     NoBranch,
-    Plan,
     PlanError,
     Stopped,
     Success,
@@ -184,7 +183,7 @@ def test_only_the_selected_branch_has_effects() -> None:
     seen: list[str] = []
 
     def noting(word: str) -> AnyPlan:
-        return task(lambda n: noted(seen, word, n)
+        return task(lambda n: noted(seen, word, n))
 
     plan: AnyPlan = choose(lambda n: "ab"[n], {"a": noting("a"), "b": noting("b")}, default=noting("default"))
     assert run(plan, 1) == Success(1)
@@ -208,7 +207,7 @@ def test_fallbacks_are_tried_in_order_and_only_as_far_as_needed() -> None:
     seen: list[str] = []
 
     def noting(word: str) -> AnyPlan:
-        return task(lambda n: noted(seen, word, n)
+        return task(lambda n: noted(seen, word, n))
 
     assert run(boom | (noting("second") >> boom) | noting("third") | noting("fourth"), 1) == Success(1)
     assert seen == ["second", "third"]

@@ -39,11 +39,12 @@ TOPIC, DRAFT, SCORE = lens(Note, lambda s: s.topic), lens(Note, lambda s: s.draf
 
 
 def step(name: str, reads: Any = None, writes: Any = None, **options: Any) -> Plan[Any, Any]:
+    made: Any = task
     if reads is None and writes is None:
-        return task(name=name, **options)(lambda value: value)
-    return task(reads=() if reads is None else reads, writes=writes or (), name=name, **options)(
-        lambda *given: given[0]
-    )
+        plan: Plan[Any, Any] = made(name=name, **options)(lambda value: value)
+    else:
+        plan = made(reads=reads or (), writes=writes or (), name=name, **options)(lambda *given: given[0])
+    return plan
 
 
 write = step("write", TOPIC, DRAFT)

@@ -274,5 +274,6 @@ def flow(plan: Node) -> Flow:
         else:
             drawings.append(_picture(child, canvas, entering))
             leaving = None
-    canvas.vertex("terminal", ("end",), leaving or [])
+    if leaving:
+        canvas.vertex("terminal", ("end",), leaving)
     return Flow(tuple(canvas.row), tuple(canvas.edges))

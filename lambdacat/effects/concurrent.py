@@ -236,8 +236,6 @@ class Concurrent:
     async def spin(self, spin: Spin, value: Any, stack: Any) -> State:
         """A loop around a straight run of calls that are awaited or in place."""
         modes = spin.body.modes
-        if modes == {"inline"} and spin.body.quick and not self.bounds and spin.at_most is not None:
-            return whirl(spin, value, stack)
         if self.bounds or not modes <= {"await", "inline"}:
             return spin.inside(value, stack)
         return await whirling(spin, value, stack)

@@ -61,7 +61,7 @@ def faults_surely(node: Plan[Any, Any], below: list[bool]) -> bool:
 def _race_lost(node: Parallel[Any, Any], below: list[bool]) -> bool:
     if type(node.policy) is Settled:
         return False
-    wanted = getattr(node.policy, "n", None) or node.policy.k
+    wanted: int = getattr(node.policy, "n", None) or node.policy.k
     return sum(not doomed for doomed in below) < wanted
 
 

@@ -10,11 +10,23 @@ from attrs import frozen
 
 from lambdacat.bound import Limits
 from lambdacat.footprints import Touch, _touch, read_by
-from lambdacat.interpreters.costs import NOTHING, Cost, Names, cost_of, looped, on_parts
+from lambdacat.interpreters.costs import cost_of, looped, on_parts
+from lambdacat.interpreters.measures import NOTHING, Cost, Names
 from lambdacat.optics import Iso, Lens, Traversal
 from lambdacat.place import Place, overlaps
-from lambdacat.plan import Attempt, Choose, Focus, LoopWhile, Parallel, Plan, Recover, Sequence, Within, _Identity
-from lambdacat.plan import Composite as _Composite
+from lambdacat.plan import (
+    Attempt,
+    Choose,
+    Composite,
+    Focus,
+    LoopWhile,
+    Parallel,
+    Plan,
+    Recover,
+    Sequence,
+    Within,
+    _Identity,
+)
 from lambdacat.structure import fold
 
 A = TypeVar("A")
@@ -149,7 +161,7 @@ def _narrow(node: Node, known: _Known, touches: dict[int, Touch]) -> _Narrowing:
             return (yield from _turning(node, known, touches))
         case Focus():
             return (yield from _inside(node, known))
-        case Recover() | Attempt() | Within() | Parallel() | _Composite() | _Identity():
+        case Recover() | Attempt() | Within() | Parallel() | Composite() | _Identity():
             pass
         case _:
             # What runs first inside a node that is not known here is not known either.

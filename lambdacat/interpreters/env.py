@@ -54,16 +54,17 @@ class Environment:
 
     def delay(self, request: Sleep, stack: Any) -> float:
         """Seconds until the next attempt, jittered from the run's seed, the place and the attempt alone."""
-        found: float = request.node.bound.schedule.delay(request.attempt, _Source(self, stack))
+        found: float = request.node.bound.schedule.delay(request.attempt, _Source(self, stack, request.attempt))
         return max(0.0, found)
 
 
 class _Source:
     """A random source that costs nothing until a schedule asks it; the same for the same node in the same run."""
 
-    __slots__ = ("_env", "_random", "_stack")
+    __slots__ = ("_attempt", "_env", "_random", "_stack")
 
-    def __init__(self, env: Environment, stack: Any) -> None:
+    def __init__(self, env: Environment, stack: Any, attempt: int) -> None:
+        self._attempt = attempt
         self._env = env
         self._stack = stack
         self._random: Random | None = None
@@ -75,7 +76,7 @@ class _Source:
 
             trail = Trail(self._stack)
             # Seeded by text: hashes of tuples differ between processes.
-            self._random = Random(f"{self._env.context.seed}|{trail.path()}|{trail.turns(attempts=False)}")
+            self._random = Random(f"{self._env.context.seed}|{trail.path()}|{trail.turns()}|{self._attempt}")
         return self._random.random()
 
 
