@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import inf
-from typing import TYPE_CHECKING, Any, TypeAlias, Union, final
+from typing import TYPE_CHECKING, Any, TypeAlias, final
 
 from attrs import Attribute, field, frozen
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from lambdacat.fault import Fault, _Faulted
     from lambdacat.schedule import Schedule
 
-Kind: TypeAlias = Union[type[Exception], type["_Faulted"]]
+Kind: TypeAlias = type[Exception] | type["_Faulted"]
 
 
 def _interval(_: object, attribute: Attribute[tuple[float, float]], value: Any) -> None:

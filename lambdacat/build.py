@@ -159,8 +159,8 @@ def parallel_of(plans: tuple[Any, ...], policy: Any, join: Any, limit: Any, time
             raise PlanError("a race of no branches can never have a winner: give parallel at least one plan")
         if join is None:
             return identity
-        joined: Plan[Any, Any] = pure(lambda value: join(value, ()))
-        return joined
+        chosen: Callable[[Any, Any], Any] = join
+        return pure_leaf(lambda value: chosen(value, ()))
     node: Plan[Any, Any] = Parallel(plans, policy, join, _limit(limit), seconds)
     if isinstance(policy, All) and join is None and len(plans) == 1:
         return plans[0] if seconds is None else plans[0].timeout(seconds)

@@ -93,7 +93,8 @@ class Plan(Generic[A_contra, B_co]):
             return _no_plan("&", other)
         from lambdacat.build import parallel
 
-        return parallel(self, other)
+        beside: Plan[S, S] = parallel(self, other)
+        return beside
 
     def __or__(self, other: Plan[A_contra, C]) -> Plan[A_contra, B_co | C]:
         """This plan, or ``other`` on the same input when this one faults. Law: associative; unit ``fail``."""

@@ -1,4 +1,3 @@
-# ruff: noqa: D102, D107
 """Virtual time for tests: an asyncio loop and a trio clock that jump to the next deadline instead of sleeping."""
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
-# ruff: noqa: D103
 """All ways to run a plan agree with each other and with the reference, at random and in virtual time."""
 
 import time

@@ -1,6 +1,6 @@
 """Questions as terms, rankings and quoted answers."""
 
-# ruff: noqa: D103 - the name of a test is its claim
+
 
 from itertools import permutations
 

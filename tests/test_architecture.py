@@ -1,4 +1,3 @@
-# ruff: noqa: D103
 """Imports point down only, and every room stands in a layer."""
 
 from __future__ import annotations

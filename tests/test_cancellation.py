@@ -1,4 +1,3 @@
-# ruff: noqa: D102, D107
 """Cancellation, deadlines and signals: what is left when something is cut off, anywhere, by anybody."""
 
 import asyncio

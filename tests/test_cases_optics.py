@@ -1,4 +1,3 @@
-# ruff: noqa: D101
 """Parts of values: lenses that obey their laws, and plans that run inside a part."""
 
 from typing import Any, NamedTuple

@@ -1,4 +1,3 @@
-# ruff: noqa: D101, D103, D105, D107
 """Branches side by side: policies, joins, merges, and what a branch may do to its input."""
 
 import collections

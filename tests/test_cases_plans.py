@@ -1,4 +1,3 @@
-# ruff: noqa: D101, D103
 """Sequences, choices, loops, retries and actions of every shape: what one plan at a time does."""
 
 import asyncio

@@ -1,4 +1,3 @@
-# ruff: noqa: D103
 """Findings: each rule where it holds, silence where it does not."""
 
 from __future__ import annotations

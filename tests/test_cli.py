@@ -1,6 +1,6 @@
 """Exit codes, one-line errors and input as JSON; interruptions and pipes as a real process."""
 
-# ruff: noqa: D103 - the name of a test is its claim
+
 
 import json
 import os

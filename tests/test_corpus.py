@@ -1,6 +1,6 @@
 """Indexes that survive kills, races and odd files, and searches that survive odd terms."""
 
-# ruff: noqa: D103 - the name of a test is its claim
+
 
 import os
 import signal

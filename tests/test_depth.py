@@ -1,4 +1,3 @@
-# ruff: noqa: D101, D103
 """Depth and size: plans nested as deep as memory allows, loops without end, and what they cost."""
 
 import asyncio

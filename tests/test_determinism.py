@@ -1,4 +1,3 @@
-# ruff: noqa: D103
 """The same seed gives the same run: ties, jitter, order and text, here and in another process."""
 
 import os

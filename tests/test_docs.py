@@ -1,4 +1,4 @@
-# ruff: noqa: D103 - the name of a test is its claim
+
 """Every page runs: its Python blocks in order, in one namespace, and what it shows is what comes out.
 
 A ``text`` block right after a ``python`` block is what that block prints, with ``...`` for any text. A ``console``

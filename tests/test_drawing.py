@@ -1,4 +1,3 @@
-# ruff: noqa: D103
 """Pictures: strict grammar, every node, any name, any depth, the same in every process."""
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
-# ruff: noqa: D103
 """Forecasts: every real run lies inside, and each node adds what it should."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-# ruff: noqa: D103 - the name of a test is its claim
+
 """Every example prints exactly what its docstring promises."""
 
 from __future__ import annotations

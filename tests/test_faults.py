@@ -1,4 +1,3 @@
-# ruff: noqa: D101, D103
 """Faults: whatever a user's function raises, wherever it stands, is a value that says where and why."""
 
 import itertools

@@ -1,4 +1,3 @@
-# ruff: noqa: D103
 """Every law of the algebra, of optics, merges, policies and monads, for every interpreter."""
 
 import time

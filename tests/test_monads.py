@@ -1,4 +1,3 @@
-# ruff: noqa: D103
 """Writer, State and the shipped records obey the laws; plans mean the same under each of them."""
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from returns.contrib.hypothesis.laws import check_all_laws
 from returns.maybe import Nothing
 from returns.result import Failure, Result, Success
 
-from lambdacat import Monad, State, Writer, identity, interpret, loop_while, pure, run, sequence, stateful, task
+from lambdacat import Monad, Plan, State, Writer, identity, interpret, loop_while, pure, run, sequence, stateful, task
 from lambdacat.effects.records import IDENTITY, LIST, OPTION, READER, RESULT, STATE, WRITER
 
 
@@ -21,7 +20,8 @@ def _writers(_: type) -> st.SearchStrategy[Writer[Any, Any]]:
     return st.builds(Writer, st.integers(), st.lists(st.integers(), max_size=3).map(tuple))
 
 
-check_all_laws(Writer, container_strategy=_writers, settings_kwargs={"max_examples": 50})  # type: ignore[type-var]
+_writer: Any = Writer
+check_all_laws(_writer, container_strategy=_writers, settings_kwargs={"max_examples": 50})
 
 
 def _states(_: type) -> st.SearchStrategy[State[Any, Any]]:
@@ -37,7 +37,8 @@ def _extensional(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(State, "__hash__", lambda _: 0)
 
 
-check_all_laws(State, container_strategy=_states, settings_kwargs={"max_examples": 50})  # type: ignore[type-var]
+_state: Any = State
+check_all_laws(_state, container_strategy=_states, settings_kwargs={"max_examples": 50})
 
 
 def _seen(monad: Monad[Any], wrapped: Any) -> Any:
@@ -109,20 +110,22 @@ def test_a_failure_short_circuits_and_keeps_what_came_before() -> None:
 def test_actions_of_the_state_monad_thread_their_state() -> None:
     """CASES A32."""
     counting = attrs.evolve(STATE, perform=lambda action, value: State(lambda n: (action(value), n + 1)))
-    plan = sequence(*[task(lambda n: n * 2)] * 5)
+    plan: Plan[int, int] = sequence(*[task(lambda n: n * 2)] * 5)
     assert interpret(plan, counting)(1).run(0) == (Success(32), 5)
 
 
 def test_a_result_that_fails_ends_the_plan() -> None:
     direct = attrs.evolve(RESULT, perform=lambda action, value: action(value))
-    plan = task(lambda n: Failure("odd") if n % 2 else Success(n)) >> task(lambda n: Success(n + 1))
+    checked: Any = task(lambda n: Failure("odd") if n % 2 else Success(n))
+    plan: Plan[int, Any] = checked >> task(lambda n: Success(n + 1))
     ended: list[Result[Any, Any]] = [interpret(plan, direct)(n) for n in (2, 3)]
     assert ended == [Success(Success(3)), Failure("odd")]
 
 
 def test_every_outcome_of_a_choice_is_explored_in_order() -> None:
     explore = attrs.evolve(LIST, perform=lambda action, value: action(value))
-    plan = task(lambda n: [n, n + 1]) >> task(lambda n: [n * 10, n * 100])
+    fork: Any = task(lambda n: [n, n + 1])
+    plan: Plan[int, Any] = fork >> task(lambda n: [n * 10, n * 100])
     assert [o.unwrap() for o in interpret(plan, explore)(1)] == [10, 100, 20, 200]
 
 
@@ -160,7 +163,10 @@ def test_a_long_plan_is_stack_safe_under_every_shipped_record(monad: Monad[Any])
 def test_gathering_agrees_with_branches_one_after_the_other(values: list[int]) -> None:
     from lambdacat import gather
 
-    both = gather(*[pure(lambda _, v=v: v) for v in values], task(lambda n: n))
+    def constant(value: int) -> Plan[int, int]:
+        return pure(lambda _: value)
+
+    both: Plan[int, Any] = gather(*map(constant, values), constant(7))
     together = attrs.evolve(IDENTITY, gather=tuple)
     assert interpret(both, together)(7) == interpret(both, IDENTITY)(7) == run(both, 7)
 

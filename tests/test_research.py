@@ -1,6 +1,6 @@
 """A research plan that survives failing sources, and what it shows."""
 
-# ruff: noqa: D103 - the name of a test is its claim
+
 
 import asyncio
 import io

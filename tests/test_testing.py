@@ -1,4 +1,3 @@
-# ruff: noqa: D103
 """What ``lambdacat.testing`` gives users: virtual time, stand-ins, stubs and shrinking."""
 
 import asyncio

@@ -1,4 +1,3 @@
-# ruff: noqa: D103
 """What is written down of a run: spans, events, streams."""
 
 from __future__ import annotations

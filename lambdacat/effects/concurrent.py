@@ -9,12 +9,13 @@ from __future__ import annotations
 import warnings
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import anyio
+import anyio.lowlevel
 import anyio.to_thread
 
-from lambdacat.interpreters.direct import Bound, whirl
+from lambdacat.interpreters.direct import Bound
 from lambdacat.interpreters.env import ActionCall, Environment
 from lambdacat.interpreters.machine import (
     EDGE,
@@ -296,7 +297,7 @@ class Concurrent:
 
     async def pause(self, request: Pause, value: Any, stack: Any) -> State:
         """Let others run, and be cancelled."""
-        await anyio.sleep(0)
+        await anyio.lowlevel.checkpoint()
         return request.inside(value, stack)
 
     # Branches ------------------------------------------------------------------------------------------------------
@@ -353,8 +354,8 @@ class Concurrent:
             self.env.recorder.skipped(fork, started, stack)
         return Join(fork, race.verdict), None, stack
 
-    instant: dict[type, Callable[..., State]] = {Open: open, Close: close}
-    waits: dict[type, Callable[..., Any]] = {
+    instant: ClassVar[dict[type, Callable[..., State]]] = {Open: open, Close: close}
+    waits: ClassVar[dict[type, Callable[..., Any]]] = {
         Segment: segment,
         Spin: spin,
         Fork: forking,
@@ -431,7 +432,7 @@ async def whirling(spin: Spin, value: Any, stack: Any) -> State:
                         made = fn(value)
                         value = await made if AWAITABLE[type(made)] else made
                 testing = True
-            await anyio.sleep(0)
+            await anyio.lowlevel.checkpoint()
     except Exception as error:  # noqa: BLE001  where a user's exception becomes a fault
         if error.__traceback__ is not None:
             error.__traceback__ = error.__traceback__.tb_next

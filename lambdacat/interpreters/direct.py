@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from contextvars import copy_context
 from itertools import repeat
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from returns.result import Failure, Success
 
@@ -238,7 +238,7 @@ class Direct:
             return late
         return request.inside(value, stack)
 
-    answers: dict[type, Callable[..., State]] = {
+    answers: ClassVar[dict[type, Callable[..., State]]] = {
         Segment: segment,
         Spin: spin,
         Fork: fork,

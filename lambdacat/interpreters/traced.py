@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Coroutine, Mapping
 from contextvars import copy_context
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from lambdacat.bound import Limits
 from lambdacat.context import Context, context_of
@@ -97,7 +97,7 @@ class WatchedDirect(Direct):
         self.env.at = stack
         return finished(self.env.recorder, request, value, stack)
 
-    answers = {**Direct.answers, Segment: segment, Begin: begin, Finish: finish}
+    answers: ClassVar[dict[type, Callable[..., State]]] = {**Direct.answers, Segment: segment, Begin: begin, Finish: finish}
 
 
 def _flat_marking(fns: tuple[Any, ...], value: Any, clock: Any, mark: Any) -> Any:
@@ -154,8 +154,8 @@ def watched_driver(driver: Any) -> Any:
         def finish(self, request: Finish, value: Any, stack: Any) -> State:
             return finished(self.env.recorder, request, value, stack)
 
-        instant = {**driver.instant, Begin: begin, Finish: finish}
-        waits = {**driver.waits, Segment: segment}
+        instant: ClassVar[dict[type, Callable[..., State]]] = {**driver.instant, Begin: begin, Finish: finish}
+        waits: ClassVar[dict[type, Callable[..., Any]]] = {**driver.waits, Segment: segment}
 
     return Watched
 

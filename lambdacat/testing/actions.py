@@ -18,7 +18,7 @@ _PRIME = 97
 """Numbers stay below it, so that no loop makes a plan slow."""
 
 
-class Refusal(Exception):  # noqa: N818  the word that random plans are read with
+class Refusal(Exception):
     """What failing actions of random plans raise."""
 
 

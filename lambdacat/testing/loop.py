@@ -20,7 +20,7 @@ _GLANCE = 0.005
 """Real seconds between two looks at a worker thread that is on its last instruction."""
 
 
-class Deadlock(RuntimeError):  # noqa: N818  it says what it is
+class Deadlock(RuntimeError):
     """Every task waits, no timer is set and no thread works; says which tasks, and where each stands."""
 
 

@@ -54,7 +54,7 @@ MOST = 200
 """Outcomes that one node may have before the model gives up."""
 
 
-class TooManyOutcomes(Exception):  # noqa: N818  it says what it is
+class TooManyOutcomes(Exception):
     """A plan leaves so much open that listing its outcomes is no use."""
 
 
