@@ -227,8 +227,8 @@ def not_tracing(pairs: int) -> Row:
 
     from lambdacat.bound import Limits
     from lambdacat.context import Context
-    from lambdacat.interpreters.direct import Direct
-    from lambdacat.interpreters.env import Environment
+    from lambdacat.effects.direct import Direct
+    from lambdacat.machine.environment import Environment
 
     plan = sequence(*[INC] * 1000)
 

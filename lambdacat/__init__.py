@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from returns.result import Failure, Result, Success
 
     from lambdacat.drawing import render
-    from lambdacat.effects.monad import Monad, interpret
-    from lambdacat.effects.state import State, stateful
+    from lambdacat.effects.monad import Monad
+    from lambdacat.effects.state import State
     from lambdacat.effects.writer import Writer
     from lambdacat.event import Emitted, Ended, Event, Finished, Retrying, Span, Started, Trace
     from lambdacat.fault import (
@@ -47,8 +47,10 @@ if TYPE_CHECKING:
     from lambdacat.footprints import Footprint, FootprintConflict, footprint
     from lambdacat.interpreters.arun import arun
     from lambdacat.interpreters.check import Finding, check
-    from lambdacat.interpreters.direct import run
     from lambdacat.interpreters.dry_run import Forecast, dry_run
+    from lambdacat.interpreters.interpret import interpret
+    from lambdacat.interpreters.run import run
+    from lambdacat.interpreters.stateful import stateful
     from lambdacat.interpreters.stream import EventStream, stream
     from lambdacat.interpreters.traced import atraced, traced
     from lambdacat.rewrite import Rewrite, optimise
@@ -63,15 +65,17 @@ else:
             " Failure Result Success",
             "footprints": "Footprint FootprintConflict footprint",
             "schedule": "Exponential Fixed Schedule",
-            "effects.monad": "Monad interpret",
-            "interpreters.direct": "run",
-            "effects.state": "State stateful",
+            "effects.monad": "Monad",
+            "interpreters.run": "run",
+            "effects.state": "State",
             "effects.writer": "Writer",
             "event": "Emitted Ended Event Finished Retrying Span Started Trace",
             "interpreters.arun": "arun",
             "interpreters.check": "Finding check",
             "interpreters.dry_run": "Forecast dry_run",
             "interpreters.stream": "EventStream stream",
+            "interpreters.interpret": "interpret",
+            "interpreters.stateful": "stateful",
             "interpreters.traced": "atraced traced",
             "drawing": "render",
             "rewrite": "Rewrite optimise",

@@ -318,7 +318,7 @@ def run(spec: str, given: str | None, mode: Literal["async", "sync"]) -> Shown:
 
 def _outcome(plan: Plan[Any, Any], value: Any, mode: Literal["async", "sync"]) -> Any:
     if mode == "sync":
-        from lambdacat.interpreters.direct import run as run_here
+        from lambdacat.interpreters.run import run as run_here
 
         return run_here(plan, value)
     import asyncio

@@ -2,7 +2,7 @@
 
 Every node says its data and its children (``parts``); comparing, hashing, copying and printing are loops over those,
 written once in ``Plan``, so a plan nested 100,000 deep is a value like any other. What a node means when it runs is
-said in ``interpreters.machine``.
+said in ``machine.meaning``.
 """
 
 from __future__ import annotations

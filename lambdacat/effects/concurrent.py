@@ -15,9 +15,9 @@ import anyio
 import anyio.lowlevel
 import anyio.to_thread
 
-from lambdacat.interpreters.direct import Bound
-from lambdacat.interpreters.env import ActionCall, Environment
-from lambdacat.interpreters.machine import (
+from lambdacat.effects.direct import Bound
+from lambdacat.machine.environment import ActionCall, Environment
+from lambdacat.machine.meaning import (
     EDGE,
     FAIL,
     LEAVE,
@@ -40,8 +40,8 @@ from lambdacat.interpreters.machine import (
     fault_of,
     raised,
 )
-from lambdacat.interpreters.segment import Fell, Leaf, Segment
-from lambdacat.interpreters.trail import Trail
+from lambdacat.machine.segment import Fell, Leaf, Segment
+from lambdacat.machine.trail import Trail
 from lambdacat.policy import Race
 from lambdacat.wiring import AWAITABLE
 

@@ -1,20 +1,16 @@
-"""Bring your own monad: the public record, and the meaning of a plan under it."""
+"""Bring your own monad: the public record, and how it answers the machine."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar, final
 
 from attrs import frozen
 
-from lambdacat.bound import Limits
-from lambdacat.context import Context, context_of
-from lambdacat.interpreters.direct import check_plan, outcome_of
-from lambdacat.interpreters.env import ActionCall, Environment
-from lambdacat.interpreters.machine import EDGE, LEAVE, End, Fork, Join, State, Turn, advance, fallen, raised
-from lambdacat.interpreters.segment import Fell, Leaf, Request, Segment, finish
-from lambdacat.interpreters.trail import Trail
-from lambdacat.plan import Plan
+from lambdacat.machine.environment import ActionCall, Environment
+from lambdacat.machine.meaning import EDGE, LEAVE, End, Fork, Join, State, Turn, advance, fallen, raised
+from lambdacat.machine.segment import Fell, Leaf, Request, Segment, finish
+from lambdacat.machine.trail import Trail
 from lambdacat.wiring import AWAITABLE
 
 A = TypeVar("A")
@@ -63,7 +59,7 @@ class _Rest(Request):
         self.index = index
 
 
-class _Lifted:
+class Lifted:
     """How a record of the user's answers the machine."""
 
     def __init__(self, monad: Monad[Any], env: Environment) -> None:
@@ -140,24 +136,3 @@ class _Lifted:
             return self.monad.unit((Join(fork, race.verdict), None, stack))
 
         return self.monad.bind(self.monad.gather(branches), joined)
-
-
-def interpret(
-    plan: Plan[A, Any], monad: Monad[M], *, context: Context | Mapping[str, Any] | None = None
-) -> Callable[[A], M]:
-    """The arrow ``A -> M[Outcome[B]]`` under any monad. Only ``A`` and ``M`` are checked: Python lacks ``M[B]``.
-
-    Branches run left to right unless the monad gathers; timeouts and delays have no meaning without a clock, so they
-    let everything pass.
-    """
-    check_plan("interpret", plan)
-    if not isinstance(monad, Monad):
-        raise TypeError(f"interpret takes a plan, then a Monad record, not {monad!r}")
-    given = context_of(context)
-
-    def arrow(value: A) -> M:
-        lifted = _Lifted(monad, Environment(given, given.clock, Limits()))
-        ended = lifted.iterate((plan, value, None))
-        return monad.bind(ended, lambda end: monad.unit(outcome_of(end)))
-
-    return arrow

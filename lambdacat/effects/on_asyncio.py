@@ -13,9 +13,9 @@ import anyio
 import anyio.lowlevel
 
 from lambdacat.effects.concurrent import Concurrent, Defect, warn_overrun
-from lambdacat.interpreters.env import Environment
-from lambdacat.interpreters.machine import EDGE, MEANING, Fork, State, Table, Turn, fallen
-from lambdacat.interpreters.segment import Fell, Segment, straight
+from lambdacat.machine.environment import Environment
+from lambdacat.machine.meaning import EDGE, MEANING, Fork, State, Table, Turn, fallen
+from lambdacat.machine.segment import Fell, Segment, straight
 from lambdacat.plan import Parallel, Plan
 from lambdacat.policy import Entry, Race
 

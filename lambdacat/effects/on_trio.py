@@ -7,8 +7,8 @@ from typing import Any
 import anyio
 
 from lambdacat.effects.concurrent import Concurrent, Defect, warn_overrun
-from lambdacat.interpreters.env import Environment
-from lambdacat.interpreters.machine import MEANING, Fork, State, Table
+from lambdacat.machine.environment import Environment
+from lambdacat.machine.meaning import MEANING, Fork, State, Table
 from lambdacat.policy import Entry, Race
 
 

@@ -1,17 +1,11 @@
-"""State: a computation that threads a state, and plans as such computations."""
+"""State: a computation that threads a state."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Generic, TypeVar, final
 
-from returns.result import Success
-
-from lambdacat.context import Context, context_of
 from lambdacat.effects.lawful import Lawful
-from lambdacat.fault import Outcome
-from lambdacat.interpreters.direct import check_plan, run
-from lambdacat.plan import Plan
 
 S = TypeVar("S")
 A_co = TypeVar("A_co", covariant=True)
@@ -75,15 +69,3 @@ class State(Lawful, Generic[S, A_co]):
     def from_value(cls, inner_value: D) -> State[Any, D]:
         """A value that leaves the state alone."""
         return State(lambda state: (inner_value, state))
-
-
-def stateful(plan: Plan[S, S], *, context: Context | Mapping[str, Any] | None = None) -> State[S, Outcome[S]]:
-    """A state plan as a step of a larger State program; on a fault the state stays as it was."""
-    check_plan("stateful", plan)
-    given = context_of(context)
-
-    def threaded(state: S) -> tuple[Outcome[S], S]:
-        outcome = run(plan, state, context=given)
-        return outcome, outcome.unwrap() if isinstance(outcome, Success) else state
-
-    return State(threaded)

@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 from lambdacat.bound import Limits
 from lambdacat.context import Context, context_of
 from lambdacat.fault import Outcome
-from lambdacat.interpreters.direct import check_plan, outcome_of
-from lambdacat.interpreters.env import Environment
-from lambdacat.interpreters.machine import MEANING, Table
+from lambdacat.interpreters.run import check_plan, outcome_of
+from lambdacat.machine.environment import Environment
+from lambdacat.machine.meaning import MEANING, Table
 from lambdacat.plan import Plan
 
 A = TypeVar("A")

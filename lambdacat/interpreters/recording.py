@@ -7,7 +7,7 @@ from typing import Any
 
 from lambdacat.event import Emitted, Finished, Retrying, Span, Started, Status, Trace
 from lambdacat.fault import Fault, settled
-from lambdacat.interpreters.machine import (
+from lambdacat.machine.meaning import (
     FAIL,
     LEAVE,
     MEANING,
@@ -20,8 +20,8 @@ from lambdacat.interpreters.machine import (
     _turn,
     raised,
 )
-from lambdacat.interpreters.segment import Leaf, Request, Segment
-from lambdacat.interpreters.trail import Kind, Trail
+from lambdacat.machine.segment import Leaf, Request, Segment
+from lambdacat.machine.trail import Kind, Trail
 from lambdacat.plan import Composite, LoopWhile, Pure, Sequence, Task, _Identity
 
 

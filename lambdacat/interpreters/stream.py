@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar, final
 from lambdacat.bound import Limits
 from lambdacat.context import Context, context_of
 from lambdacat.event import Ended, Event
-from lambdacat.interpreters.direct import check_plan
+from lambdacat.interpreters.run import check_plan
 from lambdacat.plan import Plan
 
 A = TypeVar("A")

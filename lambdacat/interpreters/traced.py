@@ -8,13 +8,11 @@ from typing import Any, ClassVar, TypeVar
 
 from lambdacat.bound import Limits
 from lambdacat.context import Context, context_of
+from lambdacat.effects.direct import Direct
 from lambdacat.effects.writer import Writer
 from lambdacat.event import Ended, Trace
 from lambdacat.fault import Outcome
 from lambdacat.interpreters.arun import Enclosed, driver_of
-from lambdacat.interpreters.direct import Direct, check_plan, outcome_of
-from lambdacat.interpreters.env import Environment
-from lambdacat.interpreters.machine import LEAVE, State, fallen
 from lambdacat.interpreters.recording import (
     Begin,
     Bundle,
@@ -25,7 +23,10 @@ from lambdacat.interpreters.recording import (
     leaf_row,
     watched_table,
 )
-from lambdacat.interpreters.segment import Fell, Segment, finish
+from lambdacat.interpreters.run import check_plan, outcome_of
+from lambdacat.machine.environment import Environment
+from lambdacat.machine.meaning import LEAVE, State, fallen
+from lambdacat.machine.segment import Fell, Segment, finish
 from lambdacat.plan import Plan
 from lambdacat.wiring import AWAITABLE
 

@@ -2,39 +2,30 @@
 
 from __future__ import annotations
 
-from itertools import islice
 from math import inf
 from typing import Any
 
-from lambdacat.schedule import Schedule, _Times, _UpTo
+from lambdacat.schedule import Schedule
 
-_MOST = 10_000
+_MOST = 2_000
 
 
 class _Always:
-    """A random source that gives one number."""
-
-    def __init__(self, number: float) -> None:
-        self._number = number
+    """A random source that gives the number at which jitter is longest."""
 
     def random(self) -> float:
         """The number."""
-        return self._number
+        return 1.0
 
 
-_LEAST: Any = _Always(0.0)
-_MOST_JITTER: Any = _Always(1.0)
+_LONGEST: Any = _Always()
 
 
 def waits(schedule: Schedule) -> tuple[float, float]:
-    """The most retries, and the most seconds between them in all. A schedule longer than 10,000 counts as endless."""
-    short = list(islice(schedule._all(_LEAST), _MOST + 1))
-    long = list(islice(schedule._all(_MOST_JITTER), _MOST + 1))
-    if max(len(short), len(long)) > _MOST:
-        return inf, inf if any(long) else 0.0
-    if len(short) == len(long):
-        return len(short), sum(long)
-    # Jitter decides how many delays fit into a total, so the total is all that is known.
-    while isinstance(schedule, _Times):
-        schedule = schedule.inner
-    return max(len(short), len(long)), schedule.seconds_total if isinstance(schedule, _UpTo) else inf
+    """The most retries, and the most seconds between them in all. A schedule longer than 2,000 counts as endless."""
+    if schedule.delay(_MOST + 1) is not None:
+        return inf, inf
+    found: list[float] = []
+    while (delay := schedule.delay(len(found) + 1, _LONGEST)) is not None:
+        found.append(max(0.0, delay))
+    return len(found), sum(found)

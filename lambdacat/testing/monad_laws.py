@@ -129,8 +129,8 @@ def iterate_is_repeated_bind(subject: Subject, draw: Draw) -> None:
 
 def plans_need_unit_and_bind_alone(subject: Subject, draw: Draw) -> None:
     """A plan under the record is the plan under its ``unit`` and ``bind``, and unit of what ``run`` gives."""
-    from lambdacat.effects.monad import interpret
-    from lambdacat.interpreters.direct import run
+    from lambdacat.interpreters.interpret import interpret
+    from lambdacat.interpreters.run import run
     from lambdacat.testing.blur import blurred
     from lambdacat.testing.strategies import plans, states
 

@@ -11,7 +11,7 @@ from typing import Any
 from attrs import frozen
 
 from lambdacat.fault import Outcome
-from lambdacat.interpreters.direct import run
+from lambdacat.interpreters.run import run
 from lambdacat.plan import Plan
 from lambdacat.testing.merge_laws import MERGE_LAWS
 from lambdacat.testing.monad_laws import MONAD_LAWS, subjects
@@ -80,14 +80,14 @@ def _atraced(plan: Plan[Any, Any], value: Any) -> Outcome[Any]:
 
 
 def _stateful(plan: Plan[Any, Any], value: Any) -> Outcome[Any]:
-    from lambdacat.effects.state import stateful
+    from lambdacat.interpreters.stateful import stateful
 
     return stateful(plan).run(value)[0]
 
 
 def _interpreted(plan: Plan[Any, Any], value: Any) -> Outcome[Any]:
-    from lambdacat.effects.monad import interpret
     from lambdacat.effects.records import IDENTITY
+    from lambdacat.interpreters.interpret import interpret
 
     outcome: Outcome[Any] = interpret(plan, IDENTITY)(value)
     return outcome

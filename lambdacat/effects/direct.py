@@ -1,20 +1,17 @@
-"""Running a plan in this thread: no event loop, branches left to right."""
+"""The identity monad: requests answered in this thread, branches left to right."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable
 from contextvars import copy_context
 from itertools import repeat
 from typing import Any, ClassVar, TypeVar
 
-from returns.result import Failure, Success
-
 from lambdacat.bound import Limits
-from lambdacat.context import Context, context_of
-from lambdacat.fault import Outcome, TimedOut, settled
-from lambdacat.interpreters.env import ActionCall, Environment
-from lambdacat.interpreters.machine import (
+from lambdacat.fault import TimedOut
+from lambdacat.machine.environment import ActionCall, Environment
+from lambdacat.machine.meaning import (
     FAIL,
     LEAVE,
     MEANING,
@@ -35,9 +32,8 @@ from lambdacat.interpreters.machine import (
     fault_of,
     raised,
 )
-from lambdacat.interpreters.segment import Fell, Segment, finish, flat, flat_probing
-from lambdacat.interpreters.trail import Trail
-from lambdacat.plan import Plan
+from lambdacat.machine.segment import Fell, Segment, finish, flat, flat_probing
+from lambdacat.machine.trail import Trail
 from lambdacat.wiring import AWAITABLE
 
 A = TypeVar("A")
@@ -291,37 +287,3 @@ def _untested(spin: Spin, error: Exception, value: Any, stack: Any) -> State:
         error.__traceback__ = error.__traceback__.tb_next
     node = spin.node
     return FAIL, fault_of(error, Trail(stack, (), value, node), node.name, value), stack
-
-
-def outcome_of(ended: tuple[bool, Any]) -> Outcome[Any]:
-    """The public form of the end of a run."""
-    won, value = ended
-    return Success(value) if won else Failure(settled(value))
-
-
-def run(
-    plan: Plan[A, B],
-    value: A,
-    *,
-    context: Context | Mapping[str, Any] | None = None,
-    observers: Collection[Callable[[Any], object]] = (),
-) -> Outcome[B]:
-    """The result, computed in this thread with branches left to right. Errors: ``WouldBlock`` if an action suspends.
-
-    Here and in every other runner, ``context`` is a ``Context`` or a mapping of names to what tasks may ask for.
-    """
-    check_plan("run", plan)
-    if observers:
-        from lambdacat.interpreters.traced import run_watched
-
-        return run_watched(plan, value, context_of(context), observers)
-    given = context_of(context)
-    direct = Direct(Environment(given, given.clock, _LIMITS))
-    # What actions set stays inside the run.
-    return outcome_of(copy_context().run(direct.iterate, (plan, value, None)))
-
-
-def check_plan(what: str, plan: object) -> None:
-    """Refuse what is no plan, in one line."""
-    if not isinstance(plan, Plan):
-        raise TypeError(f"{what} takes a plan, then the value; its first argument is {plan!r}")

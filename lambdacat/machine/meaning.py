@@ -28,8 +28,8 @@ from lambdacat.fault import (
     located,
     settled,
 )
-from lambdacat.interpreters.segment import Fell, Request, Segment, Suspends, pieces, straight
-from lambdacat.interpreters.trail import Kind, Trail
+from lambdacat.machine.segment import Fell, Request, Segment, Suspends, pieces, straight
+from lambdacat.machine.trail import Kind, Trail
 from lambdacat.merging import Conflict, merge, mutable_parts, own_copy
 from lambdacat.optics import Iso, Lens, Traversal
 from lambdacat.plan import (
@@ -283,7 +283,7 @@ def _enter_task(node: Task[Any, Any, Any], value: Any, stack: Any) -> State:
 
 
 def _own_segment(node: Any) -> Segment:
-    from lambdacat.interpreters.segment import Leaf, leaf_of
+    from lambdacat.machine.segment import Leaf, leaf_of
 
     if type(node) is Task:
         return Segment((Leaf(node, node.call, ()),))

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from lambdacat.bound import Limits
 from lambdacat.context import Context
-from lambdacat.interpreters.machine import TRIES, Sleep
-from lambdacat.interpreters.trail import Trail, frames
+from lambdacat.machine.meaning import TRIES, Sleep
+from lambdacat.machine.trail import Trail, frames
 
 if TYPE_CHECKING:
     from random import Random

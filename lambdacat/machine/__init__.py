@@ -1,0 +1,1 @@
+"""The machine: what every node means, said once for all interpreters."""
