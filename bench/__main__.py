@@ -41,7 +41,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=main.__doc__)
     parser.add_argument("--pairs", type=int, default=15, help="interleaved pairs for each ratio (15)")
     parser.add_argument("--check", action="store_true", help="fail on a ratio over 1.3 times its reach, measured twice")
-    parser.add_argument("--out", type=Path, default=Path(__file__).with_name("results"), help="folder for CSV, Markdown")
+    parser.add_argument("--out", type=Path, default=Path(__file__).with_name("results"), help="folder for the files")
     given = parser.parse_args()
     print(f"Python {platform.python_version()}, {platform.machine()}, median of {given.pairs} interleaved pairs")
     rows, failed = [], []

@@ -190,7 +190,7 @@ def one_field(pairs: int) -> Row:
 class Big:
     """A state with a large persistent map."""
 
-    items: HashTrieMap[str, int] = HashTrieMap()
+    items: HashTrieMap[str, int]
 
 
 def one_key(pairs: int) -> Row:
@@ -236,7 +236,8 @@ def not_tracing(pairs: int) -> Row:
         direct = Direct(Environment(Context(), time.monotonic, Limits()))
         return copy_context().run(direct.iterate, (plan, 0, None))
 
-    return compared("tracing off vs a machine that cannot trace", lambda: run(plan, 0), floor, 1.02, max(pairs, 45), 1000)
+    question = "tracing off vs a machine that cannot trace"
+    return compared(question, lambda: run(plan, 0), floor, 1.02, max(pairs, 45), 1000)
 
 
 def mixed_plan(size: int) -> Plan[int, int]:

@@ -148,7 +148,7 @@ def parallel_of(plans: tuple[Any, ...], policy: Any, join: Any, limit: Any, time
     for plan in plans:
         _plan("parallel", plan)
     if not isinstance(policy, (All, Quorum, NBest, Settled)):
-        raise PlanError(f"policy is a value such as ALL, FIRST_COMPLETED, Quorum(2) or NBest(2, by=...), not {policy!r}")
+        raise PlanError(f"policy is a value such as ALL, FIRST_COMPLETED or NBest(2, by=...), not {policy!r}")
     # Written out or left alone, the default is one and the same plan.
     join = None if join is None or join is merge else _function("join", join)
     if isinstance(policy, Settled) and join is None:
@@ -159,16 +159,21 @@ def parallel_of(plans: tuple[Any, ...], policy: Any, join: Any, limit: Any, time
             raise PlanError("a race of no branches can never have a winner: give parallel at least one plan")
         if join is None:
             return identity
-        chosen: Callable[[Any, Any], Any] = join
-        return pure_leaf(lambda value: chosen(value, ()))
+        return _of_nothing(join)
     node: Plan[Any, Any] = Parallel(plans, policy, join, _limit(limit), seconds)
     if isinstance(policy, All) and join is None and len(plans) == 1:
-        return plans[0] if seconds is None else plans[0].timeout(seconds)
+        only: Plan[Any, Any] = plans[0]
+        return only if seconds is None else only.timeout(seconds)
     if join is None and getattr(policy, "n", getattr(policy, "k", 2)) > 1:
         from lambdacat.footprints import check_conflicts
 
         check_conflicts(node)  # type: ignore[arg-type]
     return node
+
+
+def _of_nothing(join: Callable[[Any, Any], Any]) -> Plan[Any, Any]:
+    """No branches: the join of nothing."""
+    return pure_leaf(lambda value: join(value, ()))
 
 
 @overload

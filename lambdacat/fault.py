@@ -320,8 +320,8 @@ def headline(fault: Fault) -> str:
         case LoopLimit(at_most=at_most, value=value):
             return f"{who} used up its {at_most} turns and its condition still holds; it had reached {shortened(value)}"
         case MergeConflict(path=path, branches=branches):
-            spot = place_text(path) or "the whole value"
-            return f"branches {', '.join(branches)} all changed {spot}; declare a merge for it, or write it in one branch"
+            spot, who = place_text(path) or "the whole value", ", ".join(branches)
+            return f"branches {who} all changed {spot}; declare a merge for it, or write it in one branch"
         case AllFailed(faults=faults):
             return f"no branch of {who} succeeded ({len(faults)} failed)"
         case TooFew(wanted=wanted, results=results, faults=faults):

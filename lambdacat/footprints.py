@@ -164,9 +164,10 @@ class _Claims(NamedTuple):
         above = [spot[:length] for length in range(len(spot) + 1)]
         other = next((self.at[one] for one in above if one in self.at), None) or self.below.get(spot)
         if other is not None:
+            where = place_text(place) or "the whole value"
             raise FootprintConflict(
-                f"{other} and {branch} both write {place_text(place) or 'the whole value'} side by side; declare how to merge it"
-                " (merged(...)), or let one branch write it"
+                f"{other} and {branch} both write {where} side by side; declare how to merge it (merged(...)), or let"
+                " one branch write it"
             )
 
 

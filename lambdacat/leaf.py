@@ -141,7 +141,7 @@ def _function(action: Any) -> Any:
         elif isinstance(action, (FunctionType, BuiltinFunctionType, type)):
             return action
         else:
-            called = getattr(type(action), "__call__", None)
+            called = getattr(type(action), "__call__", None)  # noqa: B004  not whether it can be called: by what
             if not isinstance(called, (FunctionType, MethodType, partial)):
                 return action
             action = called
@@ -214,8 +214,8 @@ def _wants_context(action: Any, count: int, name: str) -> bool:
     spread = any(p.kind is Parameter.VAR_POSITIONAL for p in parameters)
     follows = len(row) > count and (required > count or row[count].name == "ctx")
     if required > count + 1 or (len(row) < count and not spread):
-        values = f"{count} value{'' if count == 1 else 's'}"
-        raise PlanError(f"{name} is given {values} and may take a context after; it wants {', '.join(p.name for p in row)}")
+        values, wanted = f"{count} value{'' if count == 1 else 's'}", ", ".join(p.name for p in row)
+        raise PlanError(f"{name} is given {values} and may take a context after; it wants {wanted}")
     return follows
 
 

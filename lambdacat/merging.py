@@ -42,7 +42,7 @@ class Conflict(Exception):
 @final
 @frozen
 class Merges:
-    """Declares a merge in an annotation, for any kind of class: ``hits: Annotated[tuple[Hit, ...], Merges(concat)]``."""
+    """Declares a merge in an annotation, for any class: ``hits: Annotated[tuple[Hit, ...], Merges(concat)]``."""
 
     combine: Combine
 

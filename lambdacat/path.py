@@ -41,9 +41,10 @@ def _steps(walk: _Walk) -> tuple[Attr | Item, ...]:
 
 def _refuse(name: str) -> Callable[..., Any]:
     def refused(self: _Walk, *_: object, **__: object) -> Any:
+        spot = place_text(_steps(self)) or "the whole"
         raise PlanError(
-            f"a lens only walks attributes and items, but its function applies {name} at {place_text(_steps(self)) or 'the whole'};"
-            " test with .where(...), compute in a step"
+            f"a lens only walks attributes and items, but its function applies {name} at {spot}; test with .where(...),"
+            " compute in a step"
         )
 
     return refused

@@ -90,11 +90,11 @@ class Plan(Generic[A_contra, B_co]):
         the whole value are checked when run.
         """
         if not _is_plan(other):
-            return _no_plan("&", other)
+            refused: Plan[S, S] = _no_plan("&", other)
+            return refused
         from lambdacat.build import parallel
 
-        beside: Plan[S, S] = parallel(self, other)
-        return beside
+        return parallel(self, other)
 
     def __or__(self, other: Plan[A_contra, C]) -> Plan[A_contra, B_co | C]:
         """This plan, or ``other`` on the same input when this one faults. Law: associative; unit ``fail``."""
@@ -229,7 +229,7 @@ def _no_plan(operator: str, value: Any) -> Any:
     """What an operator gives for an operand that is no plan. Errors: ``PlanError`` for a plain function."""
     if callable(value):
         name = getattr(value, "__name__", None) or repr(value)
-        raise PlanError(f"{operator} wants a plan on both sides, and {name} is a plain function: wrap it in task or pure")
+        raise PlanError(f"{operator} wants two plans, and {name} is a plain function: wrap it in task or pure")
     return NotImplemented
 
 

@@ -21,7 +21,12 @@ AWAITABLE = Awaitables()
 
 
 def wired(
-    action: Callable[..., Any], reads: tuple[Any, ...], writes: tuple[Any, ...], is_async: bool, wants: bool, probe: bool
+    action: Callable[..., Any],
+    reads: tuple[Any, ...],
+    writes: tuple[Any, ...],
+    is_async: bool,
+    wants: bool,
+    probe: bool,
 ) -> Callable[..., Any]:
     """From the whole state to the whole state: read, act, write. Sync or async as the action is."""
     take, put = _taking(reads), _putting(writes)

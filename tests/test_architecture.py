@@ -24,7 +24,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("interpreters",),
     ("drawing",),
     ("tools",),
-    ("research", "testing"),
+    ("research", "research_report", "testing"),
     ("commands", "cli", "__main__", "__init__"),
 )
 RANK = {room: rank for rank, rooms in enumerate(LAYERS) for room in rooms}
@@ -77,7 +77,7 @@ def test_the_kernel_knows_no_event_loop() -> None:
                 names = [node.module or ""]
             if loops & {name.split(".")[0] for name in names}:
                 found.add(_room(path))
-    assert found <= {"effects", "interpreters", "testing", "research", "tools", "commands", "cli"}
+    assert found <= {"effects", "interpreters", "machine", "testing", "research_report", "commands", "cli"}
 
 
 def test_nothing_is_loaded_before_it_is_used() -> None:

@@ -79,7 +79,7 @@ def test_every_shipped_record_obeys_the_monad_laws(monad: Monad[Any], n: int) ->
 @pytest.mark.parametrize("monad", ALL_RECORDS, ids=NAMES)
 @given(n=st.integers(0, 20))
 def test_an_iteration_equals_binding_step_by_step(monad: Monad[Any], n: int) -> None:
-    plan = loop_while(lambda m: m > 0, task(lambda m: m - 1)) >> pure(str)
+    plan: Plan[int, str] = loop_while(lambda m: m > 0, task(lambda m: m - 1)) >> pure(str)
     slow = attrs.evolve(monad, iterate=None)
     assert _seen(monad, interpret(plan, monad)(n)) == _seen(monad, interpret(plan, slow)(n))
 
@@ -98,7 +98,8 @@ def test_a_failure_short_circuits_and_keeps_what_came_before() -> None:
         return Writer(action(value), (value,))
 
     logged = attrs.evolve(WRITER, perform=note)
-    plan = task(lambda n: n - 1) >> half >> task(lambda n: n * 1.0)
+    down: Plan[int, int] = task(lambda n: n - 1)
+    plan = down >> half >> pure(float)
     good, bad = interpret(plan, logged)(3), interpret(plan, logged)(1)
     assert good.value == Success(5.0)
     assert good.log == (3, 2, 5.0)

@@ -33,7 +33,7 @@ class Monad(Generic[M]):
     perform: Callable[[Callable[[Any], Any], Any], M] | None = None
     """One action on its input; by default it is called and its result wrapped."""
     iterate: Callable[[Callable[[Any], M], Any], M] | None = None
-    """Tail-recursive ``bind`` for deep plans: repeat the arrow until it gives a ``Done``, whose ``value`` is the result.
+    """Tail-recursive ``bind`` for deep plans: repeat the arrow until it gives a ``Done``, and give that one's value.
 
     None builds it from ``bind`` and is not stack-safe.
     """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from io import StringIO
 from types import CoroutineType
 from typing import Any
@@ -37,11 +38,8 @@ class ThreadEvent:
 
     def set(self) -> None:
         """Tell the loop, from any thread."""
-        try:
+        with suppress(RuntimeError):  # a loop that has closed: nobody waits for an abandoned thread
             self._loop.call_soon_threadsafe(self._set)
-        except RuntimeError:
-            # The loop has closed: nobody waits for an abandoned thread.
-            pass
 
     def _set(self) -> None:
         if not self._future.done():
@@ -214,7 +212,10 @@ class OnAsyncio(Concurrent):
 class Branches:
     """The tasks of one fork."""
 
-    __slots__ = ("cuts", "done", "driver", "expired", "factory", "fork", "loop", "overrun", "running", "stack", "started", "waiter")
+    __slots__ = (
+        "cuts", "done", "driver", "expired", "factory", "fork", "loop", "overrun", "running", "stack", "started",
+        "waiter",
+    )  # fmt: skip
 
     def __init__(self, driver: OnAsyncio, fork: Fork, stack: Any) -> None:
         self.driver = driver
@@ -228,9 +229,9 @@ class Branches:
         self.started = 0
         self.overrun: Warning | None = None
         self.expired = False
-        env = driver.env
         # Who watches or counts must see every branch go through the machine.
-        self.cuts: Any = fork.node.memo("short cuts", _short_cuts) if env.permits is None and env.recorder is None else None
+        bare = driver.env.permits is None and driver.env.recorder is None
+        self.cuts: Any = fork.node.memo("short cuts", _short_cuts) if bare else None
         """For each branch the straight run that it is, or None; all None where no branch may take the short cut."""
 
     def cut(self, index: int) -> Segment | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import anyio
@@ -27,11 +28,8 @@ class ThreadEvent:
         """Tell the loop, from any thread."""
         import trio
 
-        try:
+        with suppress(trio.RunFinishedError):  # nobody waits for an abandoned thread
             self._token.run_sync_soon(self._event.set)
-        except trio.RunFinishedError:
-            # The loop has closed: nobody waits for an abandoned thread.
-            pass
 
     async def wait(self) -> None:
         """Until it is set."""

@@ -51,16 +51,16 @@ class Enclosed:
 
 
 def driver_of(
-    context: Context, limits: Limits, recorder: Any = None, table: Table = MEANING, kind: Callable[[Any], Any] | None = None
+    context: Context, limits: Limits, table: Table = MEANING, kind: Callable[[Any], Any] | None = None
 ) -> Any:
-    """A driver for the event loop that is running."""
+    """A driver for the event loop that is running; ``kind`` makes another class of it."""
     from anyio import Semaphore
 
 
     backend, driver = _backend()
     if kind is not None:
         driver = kind(driver)
-    env = Environment(context, context.clock if context.has_clock else _loop_clock(), limits, recorder)
+    env = Environment(context, context.clock if context.has_clock else _loop_clock(), limits)
     env.backend = backend
     if limits.branches is not None:
         env.permits = Semaphore(limits.branches)

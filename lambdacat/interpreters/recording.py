@@ -29,10 +29,13 @@ class Row:
     """One execution of one node, while it is written down."""
 
     __slots__ = (
-        "attempt", "end", "fault", "id", "input", "money", "name", "output", "parent", "site", "start", "status", "tokens"
+        "attempt", "end", "fault", "id", "input", "money", "name", "output", "parent", "site", "start", "status",
+        "tokens",
     )  # fmt: skip
 
-    def __init__(self, id_: int, parent: Row | None, site: Trail, name: str, value: Any, start: float, attempt: int) -> None:
+    def __init__(
+        self, id_: int, parent: Row | None, site: Trail, name: str, value: Any, start: float, attempt: int
+    ) -> None:
         self.id = id_
         self.parent = parent
         self.site = site

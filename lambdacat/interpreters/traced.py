@@ -98,7 +98,12 @@ class WatchedDirect(Direct):
         self.env.at = stack
         return finished(self.env.recorder, request, value, stack)
 
-    answers: ClassVar[dict[type, Callable[..., State]]] = {**Direct.answers, Segment: segment, Begin: begin, Finish: finish}
+    answers: ClassVar[dict[type, Callable[..., State]]] = {
+        **Direct.answers,
+        Segment: segment,
+        Begin: begin,
+        Finish: finish,
+    }
 
 
 def _flat_marking(fns: tuple[Any, ...], value: Any, clock: Any, mark: Any) -> Any:

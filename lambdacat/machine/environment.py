@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 class Environment:
     """One run, as everything that runs in it sees it."""
 
-    __slots__ = ("_id", "_limiter", "abandoned", "at", "backend", "clock", "context", "eager", "limits", "permits", "recorder")
+    __slots__ = (
+        "_id", "_limiter", "abandoned", "at", "backend", "clock", "context", "eager", "limits", "permits", "recorder",
+    )  # fmt: skip
 
     def __init__(self, context: Context, clock: Callable[[], float], limits: Limits, recorder: Any = None) -> None:
         self.context = context

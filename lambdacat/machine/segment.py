@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from lambdacat.plan import Call, Focus, Plan, Pure, Sequence, Task
@@ -140,11 +141,8 @@ def finish(awaitable: Any) -> Any:
         if any(words in str(error) for words in _NO_LOOP) or type(error).__name__ == "NoEventLoopError":
             raise Suspends from error
         raise
-    try:
+    with suppress(RuntimeError):  # its clean-up waits as well, and there is no loop to wait on
         getattr(steps, "close", bool)()
-    except RuntimeError:
-        # Its clean-up waits as well; there is no loop to wait on.
-        pass
     raise Suspends
 
 

@@ -174,6 +174,7 @@ def _drawing(rows: list[tuple[Plan[Any, Any], At]], extra: At, last: Plan[Any, A
     steps = [*(row for _, row in rows), extra]
     marked = []
     for depth, line in enumerate(lines):
-        label = "".join(f"{step}: " for step in steps[depth - 1]) if 0 < depth <= len(steps) and len(lines) <= _DEEPEST else ""
+        whole = 0 < depth <= len(steps) and len(lines) <= _DEEPEST
+        label = "".join(f"{step}: " for step in steps[depth - 1]) if whole else ""
         marked.append("  " * depth + (label if label[:-2].isdigit() else "") + line)
     return tuple(marked)
