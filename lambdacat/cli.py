@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
-    from lambdacat.commands import Shown
+    from lambdacat.shown import Shown
 
 USAGE = 2
 """Exit code of a command that cannot be done as it was given."""
@@ -181,7 +181,7 @@ def _laws(given: argparse.Namespace) -> Shown:
 
 def _obeyed(given: argparse.Namespace) -> Shown:
     """What the command shows, with mistakes and interruptions as what is shown."""
-    from lambdacat.commands import Interrupted, Shown, UsageError
+    from lambdacat.shown import Interrupted, Shown, UsageError
 
     try:
         shown: Shown = given.command(given)

@@ -9,40 +9,12 @@ from pathlib import Path
 from textwrap import indent
 from typing import TYPE_CHECKING, Any, Literal
 
-from attrs import frozen
+from lambdacat.shown import FAILED, Shown, UsageError, as_json, fields_of
 
 if TYPE_CHECKING:
     from lambdacat.fault import Fault
     from lambdacat.plan import Plan
     from lambdacat.testing import LawResult
-
-FAILED = 1
-"""Exit code of a fault, of findings and of a broken law."""
-
-
-class UsageError(Exception):
-    """What a user asked for cannot be done; the message is one line."""
-
-
-class Interrupted(BaseException):
-    """A signal ended a command; everything it had started has stopped."""
-
-    @property
-    def code(self) -> int:
-        """The exit code, as shells count: 128 and the number of the signal."""
-        return 128 + int(self.args[0])
-
-
-@frozen
-class Shown:
-    """What a command has to say: text for stdout, an aside for stderr, the exit code."""
-
-    text: str
-    code: int = 0
-    aside: str = ""
-    error: BaseException | None = None
-    """What ``--debug`` shows in full."""
-
 
 # --- finding a plan --------------------------------------------------------------------------------------------------
 
@@ -152,25 +124,10 @@ def _root(plan: Plan[Any, Any]) -> type | None:
         lenses = [*(data[2] or ()), *(data[3] or ())] if isinstance(node, Task) else data
         roots = [each.root for each in lenses if isinstance(each, Traversal) and isinstance(each.root, type)]
         if roots:
-            return roots[0] if _fields(roots[0]) is not None else None
+            return roots[0] if fields_of(roots[0]) is not None else None
         # What follows a first step may be of another class.
         rest.extend(children[:1] if isinstance(node, Sequence) else reversed(children))
     return None
-
-
-def _fields(kind: Any) -> Mapping[str, tuple[str, bool]] | None:
-    """The fields of an attrs class or dataclass by the name its constructor takes: own name, whether required."""
-    import attrs
-
-    if not isinstance(kind, type):
-        return None
-    if attrs.has(kind):
-        return {a.alias or a.name: (a.name, a.default is attrs.NOTHING) for a in attrs.fields(kind) if a.init}
-    if not hasattr(kind, "__dataclass_fields__"):
-        return None
-    from dataclasses import MISSING, fields
-
-    return {f.name: (f.name, f.default is MISSING and f.default_factory is MISSING) for f in fields(kind) if f.init}
 
 
 def _structured(value: Any, kind: Any, at: str) -> Any:
@@ -185,7 +142,7 @@ def _structured(value: Any, kind: Any, at: str) -> Any:
         return _expected(value in parts, value, kind, at)
     if origin is Union or type(kind).__name__ == "UnionType":
         return _either(value, parts, at)
-    if (declared := _fields(kind)) is not None:
+    if (declared := fields_of(kind)) is not None:
         return _record(value, kind, declared, at)
     if isinstance(kind, type) and issubclass(kind, Enum):
         named = isinstance(value, str) and value in kind.__members__
@@ -263,40 +220,6 @@ def _made(make: Callable[[Any], Any], given: Any, at: str) -> Any:
     except Exception as error:
         # A validator of the user's may raise anything.
         raise UsageError(f"{at}: {' '.join(str(error).split()) or repr(error)}") from error
-
-
-def as_json(value: Any) -> str:
-    """The value as JSON, records as objects; its repr where JSON has no form for it."""
-    import json
-
-    try:
-        return json.dumps(value, default=_jsonable, indent=2, allow_nan=False)
-    except (TypeError, ValueError, RecursionError):
-        return repr(value)
-
-
-def _jsonable(value: Any) -> Any:
-    from enum import Enum
-
-    from returns.result import Failure, Success
-
-    if (declared := _fields(type(value))) is not None:
-        return {key: getattr(value, name) for key, (name, _) in declared.items()}
-    match value:
-        case Success(inner):
-            return {"success": inner}
-        case Failure(fault):
-            return {"failure": str(fault)}
-        case Enum():
-            return value.name
-        case Mapping():
-            return dict(value)
-        case set() | frozenset():
-            return sorted(value, key=repr)
-        case Path():
-            return str(value)
-        case _:
-            raise TypeError(f"JSON has no form for {type(value).__name__}")
 
 
 # --- commands --------------------------------------------------------------------------------------------------------

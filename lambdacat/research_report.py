@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any, TextIO
 from attrs import evolve, frozen
 from returns.result import Failure, Success
 
-from lambdacat.commands import FAILED, Interrupted, Shown, UsageError, as_json
 from lambdacat.context import Context
 from lambdacat.event import Event, Finished, Started, Trace
 from lambdacat.fault import ActionFailed, Outcome
 from lambdacat.interpreters.arun import arun
 from lambdacat.research import CHECKPOINT, STEPS, Corpus, Inquiry, reason, research
+from lambdacat.shown import FAILED, Interrupted, Shown, UsageError, as_json
 from lambdacat.tools.answer import EXTRACTIVE, Answer
 from lambdacat.tools.corpus import CorpusError, Skip
 

@@ -24,6 +24,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("interpreters",),
     ("drawing",),
     ("tools",),
+    ("shown",),
     ("research", "research_report", "testing"),
     ("commands", "cli", "__main__", "__init__"),
 )

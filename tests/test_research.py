@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from lambdacat import ActionFailed, Failure, Success, TimedOut, arun, run, value_or_raise
-from lambdacat.commands import Shown, UsageError
 from lambdacat.event import Finished, Started
 from lambdacat.research import (
     CHECKPOINT,
@@ -42,6 +41,7 @@ from lambdacat.research_report import (
     warnings,
     with_trace,
 )
+from lambdacat.shown import Shown, UsageError
 from lambdacat.tools import corpus
 from lambdacat.tools.answer import ROUNDS, Answer, Query, parse_question
 from lambdacat.tools.corpus import CorpusError, Index, Skip, Source, open_stdlib
