@@ -204,7 +204,7 @@ def gather(
 def gather(*plans: Plan[A, B], limit: int | None = None) -> Plan[A, tuple[B, ...]]: ...
 def gather(*plans: Any, limit: int | None = None) -> Any:
     """Every branch on the same input, results side by side in written order. Law: each projection is its branch."""
-    return parallel_of(plans, ALL, collect, limit, None)
+    return parallel_of(tuple(_plan("gather", plan) for plan in plans), ALL, collect, limit, None)
 
 
 @overload

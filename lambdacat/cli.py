@@ -128,7 +128,7 @@ def _laws_words(command: argparse.ArgumentParser) -> None:
     add = command.add_argument
     add("--suite", action="append", default=[], metavar="NAME", help="only this suite; may be repeated")
     add("--format", choices=("text", "json"), default="text", help="default: text")
-    add("--examples", type=_count, default=100, metavar="N", help="random examples for each law (default: 100)")
+    add("--examples", type=_count, default=20, metavar="N", help="random examples for each law (default: 20)")
 
 
 def _research(given: argparse.Namespace) -> Shown:

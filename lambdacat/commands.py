@@ -279,6 +279,10 @@ def check(spec: str) -> Shown:
 
 def laws(names: tuple[str, ...], form: Literal["text", "json"], examples: int) -> Shown:
     """Every law under every interpreter; a broken one is exit code 1."""
+    from tempfile import gettempdir
+
+    # Left alone, Hypothesis would make a folder of its own in the current one.
+    os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(Path(gettempdir(), "lambdacat-hypothesis")))
     try:
         from lambdacat.testing import SUITES, run_suites
     except ModuleNotFoundError as error:

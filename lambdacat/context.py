@@ -35,6 +35,14 @@ class Key(Generic[T]):
         return f"Key({self._name!r})"
 
 
+class NotProvided(KeyError):
+    """A task asked its context for something that the run was not given."""
+
+    def __str__(self) -> str:
+        # A KeyError shows the repr of its message.
+        return str(self.args[0])
+
+
 class Call(Protocol):
     """One call of one action, as its run sees it: the seam between a context and whoever interprets the plan."""
 
@@ -109,7 +117,7 @@ class Context:
             return self._things[name]
         except KeyError:
             known = ", ".join(sorted(map(repr, self._things))) or "nothing"
-            raise KeyError(f"nothing is provided for {name!r}; this run's context has {known}") from None
+            raise NotProvided(f"nothing is provided for {name!r}; this run's context has {known}") from None
 
     @overload
     def get(self, key: Key[T], default: T) -> T: ...

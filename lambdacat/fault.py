@@ -6,6 +6,7 @@ on. Where it stands in the plan is read lazily: a fault that is recovered from n
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any, Protocol, TypeAlias, TypeVar, cast, final, overload
 
@@ -321,7 +322,8 @@ def headline(fault: Fault) -> str:
             return f"{who} used up its {at_most} turns and its condition still holds; it had reached {shortened(value)}"
         case MergeConflict(path=path, branches=branches):
             spot, who = place_text(path) or "the whole value", ", ".join(branches)
-            return f"branches {who} all changed {spot}; declare a merge for it, or write it in one branch"
+            keep = "declare a merge for it, or write it in one branch" if path else "keep their results with gather"
+            return f"branches {who} all changed {spot}; {keep}"
         case AllFailed(faults=faults):
             return f"no branch of {who} succeeded ({len(faults)} failed)"
         case TooFew(wanted=wanted, results=results, faults=faults):
@@ -349,6 +351,10 @@ def _said(error: Exception) -> str:
         return f"<its str raised {type(worse).__name__}>"
 
 
+_OURS = re.compile(r"lambdacat\.(?!research|testing|tools)").match
+"""Modules of the kernel, by name."""
+
+
 def _origin(error: BaseException) -> str:
     """File, line and function where the exception was raised, in the user's own code."""
     trace = error.__traceback__
@@ -356,6 +362,8 @@ def _origin(error: BaseException) -> str:
         return ""
     while trace.tb_next is not None:
         trace = trace.tb_next
+    if _OURS(trace.tb_frame.f_globals.get("__name__", "")):
+        return ""  # the message says what was wrong with what the user's code gave
     code = trace.tb_frame.f_code
     return f"{code.co_filename}:{trace.tb_lineno} in {code.co_name}"
 

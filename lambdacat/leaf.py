@@ -55,7 +55,8 @@ else:
             raise PlanError(f"task has no option {unknown[0]!r}{_close(unknown[0])}")
         if reads is None and writes is None:
             return lambda action: _task(action, None, None, options)
-        reads, writes = _lenses("reads", reads), _lenses("writes", writes)
+        # Without writes= a result would be lost: None tells it from writes=(), which says that it may be.
+        reads, writes = _lenses("reads", reads), None if writes is None else _lenses("writes", writes)
         return lambda action: _task(action, reads, writes, options)
 
 
@@ -63,7 +64,9 @@ def _close(name: str) -> str:
     from difflib import get_close_matches
 
     known = ["reads", "writes", *TaskOptions.__annotations__]
-    close = get_close_matches(name, known, n=1, cutoff=0.5)
+    if name.startswith("ret"):
+        return "; for retries, write task(...)(action).retry(n)"
+    close = get_close_matches(name, known, n=1, cutoff=0.6)
     return f"; did you mean {close[0]!r}?" if close else f"; it has {', '.join(known)}"
 
 
@@ -214,7 +217,7 @@ def _wants_context(action: Any, count: int, name: str) -> bool:
     spread = any(p.kind is Parameter.VAR_POSITIONAL for p in parameters)
     follows = len(row) > count and (required > count or row[count].name == "ctx")
     if required > count + 1 or (len(row) < count and not spread):
-        values, wanted = f"{count} value{'' if count == 1 else 's'}", ", ".join(p.name for p in row)
+        values, wanted = f"{count} value{'' if count == 1 else 's'}", ", ".join(p.name for p in row) or "none"
         raise PlanError(f"{name} is given {values} and may take a context after; it wants {wanted}")
     return follows
 

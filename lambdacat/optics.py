@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, final, overlo
 
 from lambdacat.condition import Condition
 from lambdacat.place import Attr, Item, Place, PlanError, overlaps, place_text
-from lambdacat.steps import _At, _Each, put_step, take_step
+from lambdacat.steps import _At, _Each, put_field, put_item, put_step, take_step
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -219,6 +219,10 @@ class Lens(Traversal[S, A]):
         if len(steps) == 1:
             made: S = put_step(steps[0], whole, (part,))
             return made
+        if len(steps) == 2 and type(steps[0]) is Attr and type(steps[1]) is Item:
+            name = steps[0].name
+            made = put_field(whole, name, put_item(getattr(whole, name), steps[1].key, part))
+            return made  # noqa: RET504  the name is there for its type
         above: list[Any] = [whole]
         for step in steps[:-1]:
             above.append(take_step(step, above[-1])[0])
@@ -257,6 +261,10 @@ def _getter(steps: tuple[Any, ...]) -> Callable[[Any], Any]:
     if len(steps) == 1 and type(steps[0]) is Item:
         key = steps[0].key
         return lambda whole: whole[key]
+
+    if len(steps) == 2 and type(steps[0]) is Attr and type(steps[1]) is Item:
+        outer, inner = attrgetter(steps[0].name), steps[1].key
+        return lambda whole: outer(whole)[inner]
 
     def get(whole: Any) -> Any:
         for step in steps:

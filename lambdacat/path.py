@@ -65,6 +65,8 @@ def lens(root: type[S], path: Callable[[S], A]) -> Lens[S, A]:
     """
     if not isinstance(root, type) and typing.get_origin(root) is None:
         raise PlanError(f"lens wants the class of the state first, not {root!r}")
+    if not callable(path):
+        raise PlanError(f"lens wants a function that walks to the part, such as lambda s: s.{path}, not {path!r}")
     try:
         walked: Any = path(_Walk(()))  # type: ignore[arg-type]
     except PlanError:

@@ -204,6 +204,9 @@ class Plan(Generic[A_contra, B_co]):
 
         return expression(self)
 
+    def __bool__(self) -> bool:
+        raise PlanError("a plan has no truth value: write & for side by side, | for a fallback, >> for then")
+
     def __copy__(self) -> Plan[A_contra, B_co]:
         return self
 
@@ -273,6 +276,7 @@ class Task(Plan[A_contra, B_co], Generic[A_contra, B_co, F_co]):
     reads: tuple[Any, ...] | None
     """The lenses it reads; None is the whole value."""
     writes: tuple[Any, ...] | None
+    """The lenses it writes; with ``reads`` given, None is that nothing was said, and () that a result is dropped."""
     seconds: float | None
     """Units: seconds until the task times out by itself."""
     resources: tuple[Resource, ...]

@@ -56,8 +56,24 @@ def _copied(name: str) -> Callable[[Any, Any], Any]:
     return put
 
 
+_persistent: dict[type, str] = {}
+
+
+def _putter(kind: type) -> str:
+    """The method with which a persistent collection gives a copy with another item; none for other collections."""
+    if hasattr(kind, "insert") and not hasattr(kind, "append"):  # rpds.HashTrieMap
+        return "insert"
+    return "set" if hasattr(kind, "set") and not hasattr(kind, "__setitem__") else ""
+
+
 def put_item(whole: Any, key: Any, part: Any) -> Any:
     """A copy of a sequence or mapping with another item. Errors: ``IndexError`` past the end of a sequence."""
+    kind = type(whole)
+    persistent = _persistent.get(kind)
+    if persistent is None:
+        persistent = _persistent[kind] = _putter(kind)
+    if persistent:
+        return getattr(whole, persistent)(key, part)
     if isinstance(whole, tuple):
         whole[key]  # out of range is an error, as it is for a list
         place = key + len(whole) if key < 0 else key
@@ -65,10 +81,6 @@ def put_item(whole: Any, key: Any, part: Any) -> Any:
         return type(whole)._make(row) if hasattr(whole, "_make") else row
     if type(whole) is dict:
         return {**whole, key: part}
-    if hasattr(whole, "insert") and not hasattr(whole, "append"):  # rpds.HashTrieMap
-        return whole.insert(key, part)
-    if hasattr(whole, "set") and not hasattr(whole, "__setitem__"):  # other persistent maps
-        return whole.set(key, part)
     from copy import copy
 
     made = copy(whole)

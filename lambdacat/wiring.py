@@ -23,7 +23,7 @@ AWAITABLE = Awaitables()
 def wired(
     action: Callable[..., Any],
     reads: tuple[Any, ...],
-    writes: tuple[Any, ...],
+    writes: tuple[Any, ...] | None,
     is_async: bool,
     wants: bool,
     probe: bool,
@@ -71,8 +71,18 @@ def _taking(reads: tuple[Any, ...]) -> Callable[[Any], tuple[Any, ...]]:
     return lambda whole: tuple([get(whole) for get in getters])
 
 
-def _putting(writes: tuple[Any, ...]) -> Callable[[Any, Any], Any]:
+def _dropped(whole: Any, result: Any) -> Any:
+    """The state after an action without ``writes=``. Errors: ``TypeError`` for a result that nothing would keep."""
+    if result is not None:
+        kind = type(result).__name__
+        raise TypeError(f"the action returned {kind}, and no writes= says where it goes; writes=() drops it")
+    return whole
+
+
+def _putting(writes: tuple[Any, ...] | None) -> Callable[[Any, Any], Any]:
     match writes:
+        case None:
+            return _dropped
         case ():
             return lambda whole, result: whole
         case (only,):
@@ -82,10 +92,10 @@ def _putting(writes: tuple[Any, ...]) -> Callable[[Any, Any], Any]:
             pass
 
     def put_each(whole: Any, result: Any) -> Any:
-        if type(result) is not tuple or len(result) != len(writes):
+        if type(result) is not tuple or len(result) != len(writes or ()):
             count = f"a tuple of {len(result)}" if type(result) is tuple else type(result).__name__
-            raise TypeError(f"the action must return a tuple of {len(writes)} for its lenses, and returned {count}")
-        for one, part in zip(writes, result, strict=True):
+            raise TypeError(f"the action must return a tuple of {len(writes or ())} for its lenses, and returned {count}")
+        for one, part in zip(writes or (), result, strict=True):
             whole = one.set(whole, part)
         return whole
 
@@ -99,9 +109,9 @@ def _field(optic: Any, record: Record) -> int | None:
     return None
 
 
-def _spliced(action: Any, reads: tuple[Any, ...], writes: tuple[Any, ...]) -> Callable[[Any], Any] | None:
+def _spliced(action: Any, reads: tuple[Any, ...], writes: tuple[Any, ...] | None) -> Callable[[Any], Any] | None:
     """The common case, one field to one field of a record built by position: read all, splice, build."""
-    if len(reads) != 1 or len(writes) != 1 or not isinstance(cls := writes[0].root, type):
+    if writes is None or len(reads) != 1 or len(writes) != 1 or not isinstance(cls := writes[0].root, type):
         return None
     record = record_of(cls)
     if record is None or not record.positional:

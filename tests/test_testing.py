@@ -189,7 +189,7 @@ def test_a_clock_does_not_run_backwards() -> None:
 
 def test_a_recorder_knows_calls_in_order() -> None:
     recorder = Recorder()
-    plan = recorder.task("read", reads=(LEFT, RIGHT)) >> recorder.task("bump", bump_left)
+    plan = recorder.task("read", reads=(LEFT, RIGHT), writes=()) >> recorder.task("bump", bump_left)
     assert run(plan, Sample(left=1, right=2)) == Success(Sample(left=2, right=2))
     assert [(call.name, call.given) for call in recorder.calls] == [
         ("read", (1, 2)),

@@ -31,7 +31,7 @@ class Monad(Generic[M]):
     bind: Callable[[M, Callable[[Any], M]], M]
     """A wrapped value, then an arrow."""
     perform: Callable[[Callable[[Any], Any], Any], M] | None = None
-    """One action on its input; by default it is called and its result wrapped."""
+    """One action, whose ``__name__`` is its task's, on its input; by default it is called and its result wrapped."""
     iterate: Callable[[Callable[[Any], M], Any], M] | None = None
     """Tail-recursive ``bind`` for deep plans: repeat the arrow until it gives a ``Done``, and give that one's value.
 
@@ -122,6 +122,7 @@ class Lifted:
                 made = leaf.fn(value)
             return finish(made) if AWAITABLE[type(made)] else made
 
+        call.__name__ = leaf.node.name
         return call
 
     def fork(self, fork: Fork, stack: Any) -> Any:

@@ -154,6 +154,11 @@ class Backend:
     event = ThreadEvent
 
     @staticmethod
+    def poster() -> Callable[[Callable[[], object]], object]:
+        """What hands a call from another thread to this loop."""
+        return asyncio.get_running_loop().call_soon_threadsafe
+
+    @staticmethod
     async def outlast(event: ThreadEvent) -> None:
         """Wait for a thread to end, though this task is cancelled."""
         task: Any = asyncio.current_task()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -40,6 +41,13 @@ class Backend:
     """What threads need of trio."""
 
     event = ThreadEvent
+
+    @staticmethod
+    def poster() -> Callable[[Callable[[], object]], object]:
+        """What hands a call from another thread to this loop."""
+        import trio
+
+        return trio.lowlevel.current_trio_token().run_sync_soon
 
     @staticmethod
     async def outlast(event: ThreadEvent) -> None:

@@ -61,7 +61,7 @@ def driver_of(
     if kind is not None:
         driver = kind(driver)
     env = Environment(context, context.clock if context.has_clock else _loop_clock(), limits)
-    env.backend = backend
+    env.backend, env.post = backend, backend.poster()
     if limits.branches is not None:
         env.permits = Semaphore(limits.branches)
     return driver(env, table)

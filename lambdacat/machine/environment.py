@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
 from lambdacat.bound import Limits
@@ -18,7 +19,8 @@ class Environment:
     """One run, as everything that runs in it sees it."""
 
     __slots__ = (
-        "_id", "_limiter", "abandoned", "at", "backend", "clock", "context", "eager", "limits", "permits", "recorder",
+        "_id", "_limiter", "abandoned", "at", "backend", "clock", "context", "eager", "home", "limits", "permits",
+        "post", "recorder",
     )  # fmt: skip
 
     def __init__(self, context: Context, clock: Callable[[], float], limits: Limits, recorder: Any = None) -> None:
@@ -32,6 +34,9 @@ class Environment:
         self.at: Any = None
         """The stack of the node that a watched run stands at."""
         self.permits: Any = None
+        self.home = get_ident()
+        """The thread of the run; what others have to say is posted there."""
+        self.post: Callable[[Callable[[], object]], object] | None = None
         self.eager = 0
         """Branches that are being started on one Python stack."""
         self._limiter: Any = None
@@ -111,8 +116,14 @@ class ActionCall:
 
     def emit(self, chunk: object) -> None:
         """Pass a chunk of output to whoever watches."""
-        if self._env.recorder is not None:
-            self._env.recorder.emitted(self._row, chunk)
+        env, row = self._env, self._row
+        if env.recorder is None:
+            return
+        if env.post is None or get_ident() == env.home:
+            env.recorder.emitted(row, chunk)
+        else:
+            # From a worker thread; the clock and the observers live where the run does.
+            env.post(lambda: env.recorder.emitted(row, chunk))
 
 
 def attempt_of(stack: Any) -> int:

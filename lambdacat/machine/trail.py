@@ -171,10 +171,12 @@ def _drawing(rows: list[tuple[Plan[Any, Any], At]], extra: At, last: Plan[Any, A
     if len(lines) > _DEEPEST:
         half = _DEEPEST // 2
         lines = [*lines[:half], f"... {len(lines) - 2 * half} levels ...", *lines[-half:]]
-    steps = [*(row for _, row in rows), extra]
+    steps = [row for _, row in rows]
+    if steps:
+        steps[-1] += extra
     marked = []
     for depth, line in enumerate(lines):
-        whole = 0 < depth <= len(steps) and len(lines) <= _DEEPEST
+        whole = 0 < depth <= len(steps) and len(lines) == len(rows) + 1
         label = "".join(f"{step}: " for step in steps[depth - 1]) if whole else ""
-        marked.append("  " * depth + (label if label[:-2].isdigit() else "") + line)
+        marked.append("  " * depth + (label if label.split(":")[0].isdigit() else "") + line)
     return tuple(marked)
