@@ -81,9 +81,7 @@ def _on_loop(
         async def once(work: Callable[[], Any]) -> Any:
             return await work()
 
-        return compared(
-            question, lambda: runner.run(once(ours)), lambda: runner.run(once(floor)), reach, pairs, each
-        )
+        return compared(question, lambda: runner.run(once(ours)), lambda: runner.run(once(floor)), reach, pairs, each)
 
 
 def _turned(state: dict[str, int]) -> dict[str, int]:

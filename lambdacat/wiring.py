@@ -94,7 +94,8 @@ def _putting(writes: tuple[Any, ...] | None) -> Callable[[Any, Any], Any]:
     def put_each(whole: Any, result: Any) -> Any:
         if type(result) is not tuple or len(result) != len(writes or ()):
             count = f"a tuple of {len(result)}" if type(result) is tuple else type(result).__name__
-            raise TypeError(f"the action must return a tuple of {len(writes or ())} for its lenses, and returned {count}")
+            wanted = len(writes or ())
+            raise TypeError(f"the action must return a tuple of {wanted} for its lenses, and returned {count}")
         for one, part in zip(writes or (), result, strict=True):
             whole = one.set(whole, part)
         return whole

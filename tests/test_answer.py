@@ -1,7 +1,5 @@
 """Questions as terms, rankings and quoted answers."""
 
-
-
 from itertools import permutations
 
 import pytest

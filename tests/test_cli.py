@@ -1,7 +1,5 @@
 """Exit codes, one-line errors and input as JSON; interruptions and pipes as a real process."""
 
-
-
 import json
 import os
 import signal

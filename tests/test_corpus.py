@@ -1,7 +1,5 @@
 """Indexes that survive kills, races and odd files, and searches that survive odd terms."""
 
-
-
 import os
 import signal
 import subprocess

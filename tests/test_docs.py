@@ -1,4 +1,3 @@
-
 """Every page runs: its Python blocks in order, in one namespace, and what it shows is what comes out.
 
 A ``text`` block right after a ``python`` block is what that block prints, with ``...`` for any text. A ``console``

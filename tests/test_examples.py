@@ -1,4 +1,3 @@
-
 """Every example prints exactly what its docstring promises."""
 
 from __future__ import annotations

@@ -1,7 +1,5 @@
 """A research plan that survives failing sources, and what it shows."""
 
-
-
 import asyncio
 import io
 import json

@@ -118,3 +118,8 @@ def test_a_plan_of_a_hundred_thousand_steps_is_optimised_without_recursion() -> 
     for _ in range(20_000):
         plan = (plan | pure(inc)) >> task(inc)
     assert run(optimise(plan)[0], 0) == run(plan, 0)
+
+
+def test_a_step_writes_the_field_it_names_and_no_other() -> None:
+    assert run(a_to_c, Desk()).unwrap() == Desk(c=2)
+    assert run(a_to_c >> b_to_d, Desk()).unwrap() == Desk(c=2, d=3)

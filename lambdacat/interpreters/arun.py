@@ -56,7 +56,6 @@ def driver_of(
     """A driver for the event loop that is running; ``kind`` makes another class of it."""
     from anyio import Semaphore
 
-
     backend, driver = _backend()
     if kind is not None:
         driver = kind(driver)

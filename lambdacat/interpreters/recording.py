@@ -231,9 +231,7 @@ def watched_table() -> Table:
     from lambdacat.plan import Plan
 
     plain = (Task, Pure, _Identity)
-    return {
-        kind: enter if not issubclass(kind, Plan) or kind in plain else _watched for kind, enter in _INSIDE.items()
-    }
+    return {kind: enter if not issubclass(kind, Plan) or kind in plain else _watched for kind, enter in _INSIDE.items()}
 
 
 def begun(recorder: Recorder, request: Begin, value: Any, stack: Any) -> State:

@@ -166,9 +166,7 @@ def watched_driver(driver: Any) -> Any:
     return Watched
 
 
-def _watched(
-    plan: Any, value: Any, context: Context, observers: Collection[Any]
-) -> tuple[Outcome[Any], Recorder]:
+def _watched(plan: Any, value: Any, context: Context, observers: Collection[Any]) -> tuple[Outcome[Any], Recorder]:
     check_plan("a runner", plan)
     recorder = Recorder(context.clock, observers)
     direct = WatchedDirect(Environment(context, context.clock, _LIMITS, recorder), _TABLE)

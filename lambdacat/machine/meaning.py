@@ -575,9 +575,7 @@ BOUND = Kind(_closed, _closed_lost, child=lambda node, _: None if type(node) is 
 TRIES = Kind(_through, _failed_try_again, turn=lambda data: data[0], retried=True)
 BOUND_TO = Kind(_through, child="bind")
 NAME = Kind(_through)
-BRANCH = Kind(
-    _leave_branch, _failed_branch, child=_branch_child, whole=lambda turn: turn.fork.value, turn=_branch_part
-)
+BRANCH = Kind(_leave_branch, _failed_branch, child=_branch_child, whole=lambda turn: turn.fork.value, turn=_branch_part)
 EDGE = Kind(
     lambda value, node, turn, below: (WON, value, None),
     lambda fault, node, turn, below: (LOST, fault, None),

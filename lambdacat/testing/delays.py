@@ -46,6 +46,7 @@ def slow(action: Callable[..., B], *, seconds: float) -> Slow:
 
 def awake(plan: Plan[A, B]) -> Plan[A, B]:
     """The plan with every slow action done at once, so that ``run`` can do it. Law: the same results."""
+
     def woken(node: Plan[Any, Any]) -> Plan[Any, Any]:
         if not isinstance(node, Task) or not isinstance(node.action, Slow):
             return node
