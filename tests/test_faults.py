@@ -21,6 +21,7 @@ from lambdacat import (
     Quorum,
     Stopped,
     Success,
+    TimedOut,
     collect,
     identity,
     lens,
@@ -312,3 +313,35 @@ def test_faults_that_were_recovered_from_leave_no_trace_in_the_result() -> None:
     for a, b in itertools.product([pure(planted), same], repeat=2):
         outcome = run((a | b) | same, 3)
         assert outcome == Success(3)
+
+
+def test_a_fault_says_its_way_from_the_whole_plan_down() -> None:
+    boom = task(name="boom")(_always)
+    plan: Any = pure(_same) >> gather(pure(_same), (pure(_same) >> boom.retry(1)).named("inner")) >> pure(_same)
+    fault = run(plan, 1).failure()
+    assert fault.at == (1, 1, "inner", 1, "retry")
+    assert fault.name == "boom"
+    assert "raised ValueError: no" in str(fault)
+
+
+def test_a_retry_may_be_for_one_class_of_exceptions_or_faults() -> None:
+    tried: list[int] = []
+
+    def failing(n: int) -> int:
+        tried.append(n)
+        raise ConnectionResetError("gone")
+
+    plan: Any = task(failing)
+    kinds: list[tuple[Any, int]] = [(ConnectionError, 3), (ValueError, 1), (TimedOut, 1), (ActionFailed, 3)]
+    for on, times in [*kinds, ((ValueError, OSError), 3)]:
+        tried.clear()
+        run(plan.retry(2, on=on), 1)
+        assert len(tried) == times, on
+
+
+def _always(n: int) -> int:
+    raise ValueError("no")
+
+
+def _same(n: int) -> int:
+    return n
