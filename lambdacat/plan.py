@@ -542,12 +542,14 @@ class Choose(Plan[A_contra, B_co]):
         return "when" if self.binary else "choose"
 
     def parts(self) -> Parts:
-        return (self.selector, self.keys, self.has_default, self.binary), self.plans
+        # With their classes: 1 and True are equal keys that draw differently.
+        keys = tuple((type(key), key) for key in self.keys)
+        return (self.selector, keys, self.has_default, self.binary), self.plans
 
     @classmethod
     def from_parts(cls, data: tuple[Any, ...], children: tuple[Plan[Any, Any], ...]) -> Plan[Any, Any]:
         selector, keys, has_default, binary = data
-        return cls(selector, keys, has_default, binary, children)
+        return cls(selector, tuple(key for _, key in keys), has_default, binary, children)
 
 
 @final
