@@ -17,29 +17,9 @@ import anyio.to_thread
 
 from lambdacat.effects.direct import Bound
 from lambdacat.machine.environment import ActionCall, Environment
-from lambdacat.machine.meaning import (
-    EDGE,
-    FAIL,
-    LEAVE,
-    MEANING,
-    ROUND,
-    Close,
-    End,
-    Fork,
-    Join,
-    Open,
-    Pause,
-    Sleep,
-    Spent,
-    Spin,
-    State,
-    Table,
-    Turn,
-    advance,
-    fallen,
-    fault_of,
-    raised,
-)
+from lambdacat.machine.fork import EDGE, Fork, Join, Turn
+from lambdacat.machine.meaning import MEANING, ROUND, Open, Sleep, Spent, Spin, Table, advance, raised
+from lambdacat.machine.ops import FAIL, LEAVE, Close, End, Pause, State, fallen, fault_of
 from lambdacat.machine.segment import Fell, Leaf, Segment
 from lambdacat.machine.trail import Trail
 from lambdacat.policy import Race

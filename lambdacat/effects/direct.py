@@ -11,27 +11,9 @@ from typing import Any, ClassVar, TypeVar
 from lambdacat.bound import Limits
 from lambdacat.fault import TimedOut
 from lambdacat.machine.environment import ActionCall, Environment
-from lambdacat.machine.meaning import (
-    FAIL,
-    LEAVE,
-    MEANING,
-    ROUND,
-    Close,
-    End,
-    Fork,
-    Open,
-    Pause,
-    Sleep,
-    Spent,
-    Spin,
-    State,
-    Table,
-    Turn,
-    advance,
-    fallen,
-    fault_of,
-    raised,
-)
+from lambdacat.machine.fork import Fork, Turn
+from lambdacat.machine.meaning import MEANING, ROUND, Open, Sleep, Spent, Spin, Table, advance, raised
+from lambdacat.machine.ops import FAIL, LEAVE, Close, End, Pause, State, fallen, fault_of
 from lambdacat.machine.segment import Fell, Segment, finish, flat, flat_probing
 from lambdacat.machine.trail import Trail
 from lambdacat.wiring import AWAITABLE

@@ -8,7 +8,9 @@ from typing import Any, Generic, TypeVar, final
 from attrs import frozen
 
 from lambdacat.machine.environment import ActionCall, Environment
-from lambdacat.machine.meaning import EDGE, LEAVE, End, Fork, Join, State, Turn, advance, fallen, raised
+from lambdacat.machine.fork import EDGE, Fork, Join, Turn
+from lambdacat.machine.meaning import advance, raised
+from lambdacat.machine.ops import LEAVE, End, State, fallen
 from lambdacat.machine.segment import Fell, Leaf, Request, Segment, finish
 from lambdacat.machine.trail import Trail
 from lambdacat.wiring import AWAITABLE

@@ -15,7 +15,9 @@ import anyio.lowlevel
 
 from lambdacat.effects.concurrent import Concurrent, Defect, warn_overrun
 from lambdacat.machine.environment import Environment
-from lambdacat.machine.meaning import EDGE, MEANING, Fork, State, Table, Turn, fallen
+from lambdacat.machine.fork import EDGE, Fork, Turn
+from lambdacat.machine.meaning import MEANING, Table
+from lambdacat.machine.ops import State, fallen
 from lambdacat.machine.segment import Fell, Segment, straight
 from lambdacat.plan import Parallel, Plan
 from lambdacat.policy import Entry, Race

@@ -10,7 +10,9 @@ import anyio
 
 from lambdacat.effects.concurrent import Concurrent, Defect, warn_overrun
 from lambdacat.machine.environment import Environment
-from lambdacat.machine.meaning import MEANING, Fork, State, Table
+from lambdacat.machine.fork import Fork
+from lambdacat.machine.meaning import MEANING, Table
+from lambdacat.machine.ops import State
 from lambdacat.policy import Entry, Race
 
 

@@ -7,19 +7,9 @@ from typing import Any
 
 from lambdacat.event import Emitted, Finished, Retrying, Span, Started, Status, Trace
 from lambdacat.fault import Fault, settled
-from lambdacat.machine.meaning import (
-    FAIL,
-    LEAVE,
-    MEANING,
-    TRIES,
-    Fork,
-    Sleep,
-    State,
-    Table,
-    _enter_sequence_apart,
-    _turn,
-    raised,
-)
+from lambdacat.machine.fork import Fork
+from lambdacat.machine.meaning import MEANING, TRIES, Sleep, Table, _enter_sequence_apart, _turn, raised
+from lambdacat.machine.ops import FAIL, LEAVE, State
 from lambdacat.machine.segment import Leaf, Request, Segment
 from lambdacat.machine.trail import Kind, Trail
 from lambdacat.plan import Composite, LoopWhile, Pure, Sequence, Task, _Identity

@@ -25,7 +25,7 @@ from lambdacat.interpreters.recording import (
 )
 from lambdacat.interpreters.run import check_plan, outcome_of
 from lambdacat.machine.environment import Environment
-from lambdacat.machine.meaning import LEAVE, State, fallen
+from lambdacat.machine.ops import LEAVE, State, fallen
 from lambdacat.machine.segment import Fell, Segment, finish
 from lambdacat.plan import Plan
 from lambdacat.wiring import AWAITABLE

@@ -1,4 +1,4 @@
-"""The machine: what every node means, said once, for every interpreter.
+"""The machine: what every node means, said once, for every interpreter. Forks are next door, in ``fork``.
 
 A state is ``(op, value, stack)``; the stack is a cons list of frames ``(kind, node, data, below)``. ``advance`` enters
 nodes and leaves frames until it needs an effect, and asks for it: a request. It performs nothing, reads no clock and
@@ -15,22 +15,17 @@ from returns.result import Failure, Success
 from lambdacat.bound import Retry, Timeout
 from lambdacat.condition import Condition
 from lambdacat.fault import (
-    ActionFailed,
-    AllFailed,
     Fault,
     LoopLimit,
-    MergeConflict,
     NoBranch,
-    TimedOut,
-    TooFew,
     Waiting,
-    WouldBlock,
     located,
     settled,
 )
-from lambdacat.machine.segment import Fell, Request, Segment, Suspends, pieces, straight
+from lambdacat.machine.fork import Fork, Join, Turn, enter_join
+from lambdacat.machine.ops import CLOSE_LOST, CLOSE_WON, FAIL, LEAVE, LOST, PAUSE, WON, State, _Drop, _Leave, fault_of
+from lambdacat.machine.segment import Request, Segment, pieces, straight
 from lambdacat.machine.trail import Kind, Trail
-from lambdacat.merging import Conflict, merge, mutable_parts, own_copy
 from lambdacat.optics import Iso, Lens, Traversal
 from lambdacat.plan import (
     Attempt,
@@ -50,48 +45,8 @@ from lambdacat.plan import (
     _Fail,
     _Identity,
 )
-from lambdacat.policy import ALL, NBest, Race, Verdict
-
-State = tuple[Any, Any, Any]
-
-
-class _Op:
-    __slots__ = ("name",)
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __repr__(self) -> str:
-        return self.name
-
-
-class _Leave(_Op):
-    __slots__ = ()
-
-
-class _Drop(_Op):
-    __slots__ = ()
-
-
-LEAVE = _Leave("LEAVE")
-"""Leave the frame on top with the value."""
-FAIL = _Drop("FAIL")
-"""Leave the frame on top with the fault that is the value."""
-
 
 # --- requests --------------------------------------------------------------------------------------------------------
-
-
-class End(Request):
-    """The run, or a branch that runs on its own, is at its end: with its value, or with its fault."""
-
-    __slots__ = ("won",)
-
-    def __init__(self, won: bool) -> None:
-        self.won = won
-
-
-WON, LOST = End(True), End(False)
 
 
 class Spin(Request):
@@ -118,18 +73,6 @@ class Spent:
         self.node = node
 
 
-class Pause(Request):
-    """A loop has turned for a while: whoever shares a thread may let others run."""
-
-    __slots__ = ()
-
-    def inside(self, value: Any, stack: Any) -> State:
-        return LEAVE, value, stack
-
-
-PAUSE = Pause()
-
-
 class Open(Request):
     """A bound begins around a plan."""
 
@@ -142,21 +85,6 @@ class Open(Request):
 
     def inside(self, value: Any, stack: Any) -> State:
         return self.plan, value, (BOUND, self.node, None, stack)
-
-
-class Close(Request):
-    """A bound ends, by a value or by a fault."""
-
-    __slots__ = ("won",)
-
-    def __init__(self, won: bool) -> None:
-        self.won = won
-
-    def inside(self, value: Any, stack: Any) -> State:
-        return (LEAVE if self.won else FAIL), value, stack
-
-
-_CLOSE_WON, _CLOSE_LOST = Close(True), Close(False)
 
 
 class Sleep(Request):
@@ -172,92 +100,6 @@ class Sleep(Request):
 
     def inside(self, value: Any, stack: Any) -> State:
         return self.node.plan, value, stack
-
-
-class Fork(Request):
-    """Several plans, or one plan on several parts, whose results a policy judges."""
-
-    __slots__ = ("limit", "node", "plans", "policy", "seconds", "shared", "total", "value", "values")
-
-    def __init__(self, node: Any, value: Any, plans: Any, values: Any, total: int) -> None:
-        self.node = node
-        self.value = value
-        self.plans = plans
-        """The branches, or None for the plan of a focus on each of ``values``."""
-        self.values = values
-        self.total = total
-        self.limit: int | None = node.limit
-        self.policy = node.policy if plans is not None else ALL
-        self.seconds: float | None = node.seconds if plans is not None else None
-        self.shared = plans is not None and not mutable_parts(value)
-
-    def plan(self, index: int) -> Any:
-        """The plan of one branch."""
-        return self.node.plan if self.plans is None else self.plans[index]
-
-    def input(self, index: int) -> Any:
-        """What one branch is given: nothing that it could change under another."""
-        if self.shared:
-            return self.value
-        return own_copy(self.value if self.values is None else self.values[index])
-
-    def race(self) -> Race:
-        """Its race before any branch ended."""
-        return Race(self.policy, self.total)
-
-    def inside(self, value: Any, stack: Any) -> State:
-        return Turn(self, self.race(), 0), value, stack
-
-
-class Turn(Request):
-    """The next branch of a fork that runs one after the other, or its verdict."""
-
-    __slots__ = ("fork", "index", "race")
-
-    def __init__(self, fork: Fork, race: Race, index: int) -> None:
-        self.fork = fork
-        self.race = race
-        self.index = index
-
-    def inside(self, value: Any, stack: Any) -> State:
-        if self.race.verdict is not None:
-            return Join(self.fork, self.race.verdict), None, stack
-        fork, index = self.fork, self.index
-        try:
-            given = fork.input(index)
-        except Exception as error:  # noqa: BLE001  a copy of the input raised; the join raises it at its node
-            return Turn(fork, self.race.broken(error), index), None, stack
-        return fork.plan(index), given, (BRANCH, fork.node, self, stack)
-
-
-class Join:
-    """The op of a fork that has its verdict."""
-
-    __slots__ = ("fork", "verdict")
-
-    def __init__(self, fork: Fork, verdict: Verdict) -> None:
-        self.fork = fork
-        self.verdict = verdict
-
-
-# --- faults ----------------------------------------------------------------------------------------------------------
-
-
-def fault_of(error: Exception, site: Trail, name: str, value: Any, branches: Any = None) -> Fault:
-    """The fault that an exception is."""
-    if isinstance(error, Conflict):
-        names = tuple(f"{i} {branches[i].name}" if branches else f"part {i}" for i in error.branches)
-        return MergeConflict(path=error.place, branches=names, at=site, name=name, input=value)
-    if isinstance(error, Suspends):
-        return WouldBlock(at=site, name=name, input=value)
-    return ActionFailed(error=error, at=site, name=name, input=value)
-
-
-def fallen(segment: Segment, fell: Fell, stack: Any) -> State:
-    """The state after a straight run failed."""
-    leaf = segment.leaves[fell.index]
-    site = Trail(stack, leaf.at, fell.value, leaf.node)
-    return FAIL, fault_of(fell.error, site, leaf.node.name, fell.value), stack
 
 
 def _fail_at(fault: Fault, node: Plan[Any, Any], value: Any, stack: Any) -> State:
@@ -463,75 +305,6 @@ def _enter_composite(node: Composite[Any, Any], value: Any, stack: Any) -> State
     return node.expansion, value, (NAME, node, None, stack)
 
 
-# --- forks -----------------------------------------------------------------------------------------------------------
-
-
-def _leave_branch(value: Any, node: Any, turn: Any, below: Any) -> State:
-    return Turn(turn.fork, turn.race.offer([(turn.index, True, value)]), turn.index + 1), None, below
-
-
-def _failed_branch(fault: Fault, node: Any, turn: Any, below: Any) -> State:
-    if isinstance(fault, Waiting):
-        return FAIL, fault, below
-    return Turn(turn.fork, turn.race.offer([(turn.index, False, fault)]), turn.index + 1), None, below
-
-
-def _enter_join(op: Join, _: Any, stack: Any) -> State:
-    fork, verdict = op.fork, op.verdict
-    node, entries = fork.node, verdict.entries
-    site = Trail(stack, (), fork.value, node)
-    seconds = fork.seconds or 0.0
-    late = TimedOut(seconds=seconds, at=site, name=node.name, input=fork.value)
-    if verdict.kind == "broken":
-        raise entries[0][2]
-    if verdict.kind == "won":
-        try:
-            return LEAVE, _joined(fork, tuple(entry[2] for entry in entries)), stack
-        except Conflict as conflict:
-            return FAIL, fault_of(conflict, site, node.name, fork.value, fork.plans), stack
-    if verdict.kind == "settled":
-        outcomes = {i: Success(v) if won else Failure(settled(v)) for i, won, v in entries}
-        row = tuple(outcomes.get(i, Failure(late)) for i in range(fork.total))
-        return LEAVE, node.join(fork.value, row), stack
-    if verdict.kind == "lost":
-        first, *others = (entry[2] for entry in entries)
-        return FAIL, _beside(first, tuple(map(settled, others))), stack
-    if verdict.kind == "timed out":
-        return FAIL, late, stack
-    return FAIL, _short(fork, verdict, late, site), stack
-
-
-def _short(fork: Fork, verdict: Verdict, late: Fault, site: Trail) -> Fault:
-    """The fault of a race that has too few successes; a branch that its timeout cut off has timed out."""
-    won = {entry[0]: entry[2] for entry in verdict.entries if entry[1]}
-    lost = {entry[0]: settled(entry[2]) for entry in (*verdict.entries, *verdict.missing) if not entry[1]}
-    faults = tuple(lost.get(i, late) for i in range(fork.total) if i not in won)
-    name = fork.node.name
-    if not won:
-        return AllFailed(faults=faults, at=site, name=name, input=fork.value)
-    policy: Any = fork.policy
-    wanted = policy.n if isinstance(policy, NBest) else policy.k
-    return TooFew(wanted=wanted, results=tuple(won.values()), faults=faults, at=site, name=name, input=fork.value)
-
-
-def _beside(fault: Fault, others: tuple[Fault, ...]) -> Fault:
-    from attrs import evolve
-
-    return evolve(fault, also=(*fault.also, *others)) if others else fault
-
-
-def _joined(fork: Fork, results: tuple[Any, ...]) -> Any:
-    node = fork.node
-    if fork.plans is None:
-        if node.writes is not None:
-            return node.writes.set(fork.value, results)
-        reads = node.reads
-        return reads.set_all(fork.value, results) if isinstance(reads, Traversal) else reads.put(fork.value, results)
-    if node.join is not None:
-        return node.join(fork.value, results)
-    return results[0] if len(results) == 1 else merge(fork.value, results)
-
-
 # --- frames ----------------------------------------------------------------------------------------------------------
 
 
@@ -546,19 +319,11 @@ def _piece(node: Any, data: Any) -> int | None:
 
 
 def _closed(value: Any, node: Any, data: Any, below: Any) -> State:
-    return _CLOSE_WON, value, below
+    return CLOSE_WON, value, below
 
 
 def _closed_lost(fault: Any, node: Any, data: Any, below: Any) -> State:
-    return _CLOSE_LOST, fault, below
-
-
-def _branch_child(node: Any, turn: Any) -> Any:
-    return turn.index if type(node) is Parallel else 0
-
-
-def _branch_part(turn: Any) -> int:
-    return int(turn.index)
+    return CLOSE_LOST, fault, below
 
 
 SEQUENCE = Kind(_leave_sequence, child=_piece)
@@ -575,16 +340,6 @@ BOUND = Kind(_closed, _closed_lost, child=lambda node, _: None if type(node) is 
 TRIES = Kind(_through, _failed_try_again, turn=lambda data: data[0], retried=True)
 BOUND_TO = Kind(_through, child="bind")
 NAME = Kind(_through)
-BRANCH = Kind(_leave_branch, _failed_branch, child=_branch_child, whole=lambda turn: turn.fork.value, turn=_branch_part)
-EDGE = Kind(
-    lambda value, node, turn, below: (WON, value, None),
-    lambda fault, node, turn, below: (LOST, fault, None),
-    child=_branch_child,
-    whole=lambda turn: turn.fork.value,
-    turn=_branch_part,
-    bottom=True,
-)
-"""The bottom of a branch that runs on its own; what lies below is there for its path."""
 
 
 def _leave(op: Any, value: Any, stack: Any) -> State:
@@ -626,7 +381,7 @@ MEANING: Table = {
     _Leave: _leave,
     _Drop: _drop,
     Spent: _enter_spent,
-    Join: _enter_join,
+    Join: enter_join,
 }
 
 

@@ -1,0 +1,92 @@
+"""The ops and plain requests of the machine, and how an exception becomes a fault."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lambdacat.fault import ActionFailed, Fault, MergeConflict, WouldBlock
+from lambdacat.machine.segment import Fell, Request, Segment, Suspends
+from lambdacat.machine.trail import Trail
+from lambdacat.merging import Conflict
+
+State = tuple[Any, Any, Any]
+
+
+class _Op:
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+class _Leave(_Op):
+    __slots__ = ()
+
+
+class _Drop(_Op):
+    __slots__ = ()
+
+
+LEAVE = _Leave("LEAVE")
+"""Leave the frame on top with the value."""
+FAIL = _Drop("FAIL")
+"""Leave the frame on top with the fault that is the value."""
+
+
+class End(Request):
+    """The run, or a branch that runs on its own, is at its end: with its value, or with its fault."""
+
+    __slots__ = ("won",)
+
+    def __init__(self, won: bool) -> None:
+        self.won = won
+
+
+WON, LOST = End(True), End(False)
+
+
+class Pause(Request):
+    """A loop has turned for a while: whoever shares a thread may let others run."""
+
+    __slots__ = ()
+
+    def inside(self, value: Any, stack: Any) -> State:
+        return LEAVE, value, stack
+
+
+PAUSE = Pause()
+
+
+class Close(Request):
+    """A bound ends, by a value or by a fault."""
+
+    __slots__ = ("won",)
+
+    def __init__(self, won: bool) -> None:
+        self.won = won
+
+    def inside(self, value: Any, stack: Any) -> State:
+        return (LEAVE if self.won else FAIL), value, stack
+
+
+CLOSE_WON, CLOSE_LOST = Close(True), Close(False)
+
+
+def fault_of(error: Exception, site: Trail, name: str, value: Any, branches: Any = None) -> Fault:
+    """The fault that an exception is."""
+    if isinstance(error, Conflict):
+        names = tuple(f"{i} {branches[i].name}" if branches else f"part {i}" for i in error.branches)
+        return MergeConflict(path=error.place, branches=names, at=site, name=name, input=value)
+    if isinstance(error, Suspends):
+        return WouldBlock(at=site, name=name, input=value)
+    return ActionFailed(error=error, at=site, name=name, input=value)
+
+
+def fallen(segment: Segment, fell: Fell, stack: Any) -> State:
+    """The state after a straight run failed."""
+    leaf = segment.leaves[fell.index]
+    site = Trail(stack, leaf.at, fell.value, leaf.node)
+    return FAIL, fault_of(fell.error, site, leaf.node.name, fell.value), stack
