@@ -80,7 +80,7 @@ MUTATIONS: tuple[Mutation, ...] = (
 )  # fmt: skip
 
 CASES = ("tests/test_cases_plans.py", "tests/test_cases_parallel.py", "tests/test_cases_optics.py")
-LAWS = ("tests/test_faults.py", "tests/test_rewrite.py", "tests/test_laws.py")
+LAWS = ("tests/test_faults.py", "tests/test_traces.py", "tests/test_rewrite.py", "tests/test_laws.py")
 """Checked after the cases, in one thread only: the loops run the same machine."""
 ONE_THREAD = "not asyncio and not trio and not traced and not stateful and not interpret and not optimised"
 
