@@ -23,7 +23,7 @@ from lambdacat.testing.proving import law_name, prove, rotating_seed
 from lambdacat.testing.sample import CIRCLE, ITEMS, LEFT, Circle, Sample, Square
 from lambdacat.testing.suites import Case
 
-EXAMPLES = {"run": 25, "": 40}
+EXAMPLES = {"run": 20, "": 30}
 """For the interpreter that the others are held against, and for laws of values; the others have fewer."""
 SWEEP_EXAMPLES = 10_000
 SWEEP_SECONDS = float(os.environ.get("LAMBDACAT_SWEEP_SECONDS", "60"))
@@ -39,7 +39,7 @@ CASES = [pytest.param(case, id=name_of(case)) for suite in SUITES.values() for c
 
 @pytest.mark.parametrize("case", CASES)
 def test_law(case: Case) -> None:
-    case.prove(max_examples=EXAMPLES.get(case.interpreter, 4))
+    case.prove(max_examples=EXAMPLES.get(case.interpreter, 3))
 
 
 @pytest.mark.sweep
