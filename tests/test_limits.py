@@ -1,6 +1,7 @@
 """Limits under load: threads, fan-out, and what many runs at once cost."""
 
 import asyncio
+import gc
 import resource
 import threading
 import time
@@ -175,8 +176,10 @@ def test_many_runs_leave_no_memory_behind() -> None:
     really_on_asyncio(lambda: main(50))
     tracemalloc.start()
     really_on_asyncio(lambda: main(50))
+    gc.collect()
     before = tracemalloc.get_traced_memory()[0]
     really_on_asyncio(lambda: main(300))
+    gc.collect()
     grown = tracemalloc.get_traced_memory()[0] - before
     tracemalloc.stop()
     print(f"{grown} bytes after 300 more runs")

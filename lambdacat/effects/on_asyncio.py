@@ -20,7 +20,7 @@ from lambdacat.machine.meaning import MEANING, Table
 from lambdacat.machine.ops import State, fallen
 from lambdacat.machine.segment import Fell, Segment, straight
 from lambdacat.plan import Parallel, Plan
-from lambdacat.policy import Entry, Race
+from lambdacat.policy import Entry, Quorum, Race
 
 Task = asyncio.Task[Any]
 
@@ -220,7 +220,8 @@ class Branches:
     """The tasks of one fork."""
 
     __slots__ = (
-        "cuts", "done", "driver", "expired", "factory", "fork", "loop", "overrun", "running", "stack", "started",
+        "cuts", "done", "driver",
+        "entries", "expired", "factory", "fork", "loop", "overrun", "running", "stack", "started",
         "waiter",
     )  # fmt: skip
 
@@ -234,6 +235,8 @@ class Branches:
         self.done: list[Task] = []
         self.waiter: asyncio.Future[None] | None = None
         self.started = 0
+        self.entries: list[Entry] = []
+        """Branches that were over when they had started, and decide nothing alone."""
         self.overrun: Warning | None = None
         self.expired = False
         # Who watches or counts must see every branch go through the machine.
@@ -255,14 +258,19 @@ class Branches:
         expiry = None if fork.seconds is None else self.loop.call_later(fork.seconds, self._expire)
         try:
             while True:
+                ready: list[tuple[int, Task]] = []
                 while self.started < total and len(running) < width:
                     index = self.started
                     self.started = index + 1
                     task = start(index)
                     if task is not None:
-                        race = self._offered(race, [(index, task)])
-                        if race.verdict is not None:
-                            break
+                        ready.append((index, task))
+                        if self._decisive(index, task):
+                            race, ready = self._offered(race, ready), []
+                            if race.verdict is not None:
+                                break
+                if ready or self.entries:
+                    race = self._offered(race, ready)
                 if race.verdict is not None:
                     return race
                 if not self.done and not self.expired:
@@ -295,7 +303,7 @@ class Branches:
     def _starter(self) -> Callable[[int], Task | None]:
         """What starts a branch. Branches that are one async action each, on one value, start as bare tasks."""
         fork, cuts = self.fork, self.cuts
-        if _EAGER or cuts is None or not fork.shared or self.factory is not None:
+        if cuts is None or not fork.shared or self.factory is not None:
             return self._start
         fns = fork.node.memo("bare", lambda _: _bare(cuts))
         if fns is None:
@@ -308,7 +316,38 @@ class Branches:
             running[task] = index
             task.add_done_callback(ended)
 
-        return start
+        env, entries, patient = self.driver.env, self.entries, type(fork.policy) is not Quorum
+
+        def start_eagerly(index: int) -> Task | None:
+            work = fns[index](value)
+            env.eager += 1
+            try:
+                task: Task = asyncio.Task(
+                    work if type(work) is CoroutineType else _wait_for(work),
+                    loop=loop,
+                    eager_start=True,  # type: ignore[call-arg]
+                )
+            finally:
+                env.eager -= 1
+            if task.done():
+                if not patient or task.cancelled() or task.exception() is not None:
+                    return task
+                entries.append((index, True, task.result()))
+                return None
+            running[task] = index
+            task.add_done_callback(ended)
+            return None
+
+        return start_eagerly if _EAGER and env.eager < _DEEPEST_EAGER else start
+
+    def _decisive(self, index: int, task: Task) -> bool:
+        """Whether a branch that ended at its start may decide the race: then no other is started before it is asked."""
+        if type(self.fork.policy) is Quorum or task.cancelled() or task.exception() is not None:
+            return True
+        result = task.result()
+        if self.cut(index) is not None:
+            return type(result) in (Fell, Defect)
+        return type(result) is Defect or result[0] is False
 
     def _start(self, index: int) -> Task | None:
         """The task of one branch if it is already done, as an eager one may be."""
@@ -339,7 +378,8 @@ class Branches:
         return None
 
     def _offered(self, race: Race, rows: list[tuple[int, Task]]) -> Race:
-        batch: list[Entry] = []
+        batch: list[Entry] = self.entries[:]
+        self.entries.clear()
         cuts = self.cuts if self.fork.plans is not None else None
         for index, task in rows:
             if cuts is not None and cuts[index] is not None and not task.cancelled() and task.exception() is None:
