@@ -154,6 +154,6 @@ def test_every_finding_comes_at_once_in_the_order_of_the_plan_and_at_its_node() 
 
 def test_a_plan_of_any_depth_is_checked() -> None:
     plan = plain
-    for _ in range(20_000):
+    for _ in range(8_000):
         plan = (plain >> plan).named("inner")
     assert check(plan) == ()

@@ -23,7 +23,7 @@ from lambdacat.testing.proving import law_name, prove, rotating_seed
 from lambdacat.testing.sample import CIRCLE, ITEMS, LEFT, Circle, Sample, Square
 from lambdacat.testing.suites import Case
 
-EXAMPLES = {"run": 20, "": 30}
+EXAMPLES = {"run": 15, "": 20}
 """For the interpreter that the others are held against, and for laws of values; the others have fewer."""
 SWEEP_EXAMPLES = 10_000
 SWEEP_SECONDS = float(os.environ.get("LAMBDACAT_SWEEP_SECONDS", "60"))

@@ -21,7 +21,7 @@ def _writers(_: type) -> st.SearchStrategy[Writer[Any, Any]]:
 
 
 _writer: Any = Writer
-check_all_laws(_writer, container_strategy=_writers, settings_kwargs={"max_examples": 50})
+check_all_laws(_writer, container_strategy=_writers, settings_kwargs={"max_examples": 25})
 
 
 def _states(_: type) -> st.SearchStrategy[State[Any, Any]]:
@@ -38,7 +38,7 @@ def _extensional(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 _state: Any = State
-check_all_laws(_state, container_strategy=_states, settings_kwargs={"max_examples": 50})
+check_all_laws(_state, container_strategy=_states, settings_kwargs={"max_examples": 25})
 
 
 def _seen(monad: Monad[Any], wrapped: Any) -> Any:

@@ -275,7 +275,7 @@ def test_an_unknown_name_is_refused_with_a_hint() -> None:
 
 def test_a_plan_of_any_depth_can_be_stubbed() -> None:
     deep: Plan[Sample, Any] = call_service
-    for _ in range(100_000):
+    for _ in range(40_000):
         deep = deep.attempt()
     assert stub(deep, {"call_service": 1}) != deep
 
