@@ -152,8 +152,9 @@ def test_every_finding_comes_at_once_in_the_order_of_the_plan_and_at_its_node() 
     assert all(";" in one.message for one in found)
 
 
-def test_a_plan_of_any_depth_is_checked() -> None:
+@pytest.mark.parametrize("n", [8_000, pytest.param(20_000, marks=pytest.mark.sweep)])
+def test_a_plan_of_any_depth_is_checked(n: int) -> None:
     plan = plain
-    for _ in range(8_000):
+    for _ in range(n):
         plan = (plain >> plan).named("inner")
     assert check(plan) == ()

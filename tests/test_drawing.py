@@ -208,12 +208,13 @@ def test_the_text_is_the_same_in_every_process() -> None:
 
 
 @pytest.mark.parametrize("form", ["text", "mermaid", "dot"])
-def test_a_plan_of_any_depth_is_drawn_in_full(form: Any) -> None:
+@pytest.mark.parametrize("n", [8_000, pytest.param(25_000, marks=pytest.mark.sweep)])
+def test_a_plan_of_any_depth_is_drawn_in_full(form: Any, n: int) -> None:
     plan = a
-    for i in range(8_000):
+    for i in range(n):
         plan = (plan.attempt(), when(keep, plan), plan | b, loop_while(keep, plan))[i % 4]
     drawn = render(plan, form)
-    assert len(drawn.splitlines()) > 8_000
+    assert len(drawn.splitlines()) > n
     assert len(drawn) < 10_000_000
 
 

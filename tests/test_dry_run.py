@@ -273,12 +273,13 @@ def test_nothing_is_performed() -> None:
     dry_run(task(explode) >> pure(explode) >> bind(explode), Trip())
 
 
-def test_a_plan_of_any_depth_has_a_forecast() -> None:
+@pytest.mark.parametrize("n", [5_000, pytest.param(20_000, marks=pytest.mark.sweep)])
+def test_a_plan_of_any_depth_has_a_forecast(n: int) -> None:
     plan = step("a", 1)
-    for _ in range(5_000):
+    for _ in range(n):
         plan = (step("b", 1) >> plan).named("inner")
-    assert dry_run(plan).calls == (1, 5_001)
-    assert dry_run(plan, 1).calls == (1, 5_001)
+    assert dry_run(plan).calls == (1, n + 1)
+    assert dry_run(plan, 1).calls == (1, n + 1)
 
 
 def test_waves_follow_depth() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from attrs import frozen
 
 from lambdacat import (
@@ -113,9 +114,10 @@ def test_optimising_twice_changes_nothing_more() -> None:
     assert optimise(plan) == (plan, ())
 
 
-def test_a_plan_nested_thousands_deep_is_optimised_without_recursion() -> None:
+@pytest.mark.parametrize("n", [6_000, pytest.param(20_000, marks=pytest.mark.sweep)])
+def test_a_plan_nested_thousands_deep_is_optimised_without_recursion(n: int) -> None:
     plan: Plan[Any, Any] = pure(inc)
-    for _ in range(6_000):
+    for _ in range(n):
         plan = (plan | pure(inc)) >> task(inc)
     assert run(optimise(plan)[0], 0) == run(plan, 0)
 
