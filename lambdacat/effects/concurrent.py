@@ -7,6 +7,7 @@ the two backends, a deadline and a fork, is in ``on_asyncio`` and ``on_trio``.
 from __future__ import annotations
 
 import warnings
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -41,7 +42,7 @@ class Defect:
         self.error = error
 
 
-class Concurrent:
+class Concurrent(ABC):
     """The monad of awaitables: a request is answered by a coroutine, or at once."""
 
     __slots__ = ("bounds", "env", "holds", "lacks", "table")
@@ -88,21 +89,21 @@ class Concurrent:
 
     # Backends ------------------------------------------------------------------------------------------------------
 
+    @abstractmethod
     def now(self) -> float:
         """The clock that deadlines are on. Units: seconds."""
-        raise NotImplementedError
 
+    @abstractmethod
     def arm(self) -> None:
         """See to it that the least open deadline interrupts this task, or that none does."""
-        raise NotImplementedError
 
+    @abstractmethod
     def interrupted(self, error: BaseException) -> bool:
         """Whether ``error`` is our own deadline, and only that; the task is then free of it."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def fork(self, fork: Fork, value: Any, stack: Any) -> State:
         """Branches side by side."""
-        raise NotImplementedError
 
     def branch(self) -> Concurrent:
         """The driver of a branch."""
@@ -262,9 +263,9 @@ class Concurrent:
             self.arm()
         return request.inside(value, stack)
 
+    @abstractmethod
     def passed(self) -> bool:
         """Whether the deadline has already interrupted this task, and nobody passed it on."""
-        raise NotImplementedError
 
     async def sleep(self, request: Sleep, value: Any, stack: Any) -> State:
         """Wait before the next attempt."""
