@@ -50,6 +50,11 @@ class Call(Protocol):
     def attempt(self) -> int: ...
     @property
     def key(self) -> tuple[object, ...]: ...
+    @property
+    def step(self) -> str: ...
+    @property
+    def at(self) -> tuple[str | int, ...]: ...
+    def now(self) -> float: ...
     def spend(self, tokens: int, money: float) -> None: ...
     def emit(self, chunk: object) -> None: ...
 
@@ -58,10 +63,14 @@ class Call(Protocol):
 class Context:
     """What a task may ask of its run: provided things, the attempt it is in, a place for spending and output."""
 
-    __slots__ = ("_call", "_clock", "_seed", "_things")
+    __slots__ = ("_call", "_clock", "_seed", "_things", "_wall")
 
-    def __init__(self, *, seed: int = 0, clock: Callable[[], float] | None = None) -> None:
+    def __init__(
+        self, *, seed: int = 0, clock: Callable[[], float] | None = None, wall: Callable[[], float] = time.time
+    ) -> None:
         """A context with nothing provided. Units: ``clock`` in seconds; ``seed`` feeds all that is random in a run.
+
+        ``wall`` is read once a run, for the time of day at which it begins; from there on the clock counts.
 
         Without a clock, ``run`` reads ``time.monotonic`` and ``arun`` the clock of its event loop. Where ``run`` must
         wait, it calls the clock's own ``sleep`` method if there is one.
@@ -70,6 +79,7 @@ class Context:
             raise ValueError(f"a seed is a whole number, not {seed!r}")
         self._seed = seed
         self._clock = clock
+        self._wall = wall
         self._things: Mapping[str, Any] = {}
         self._call: Call | None = None
 
@@ -88,6 +98,11 @@ class Context:
         """Whether a clock was given."""
         return self._clock is not None
 
+    @property
+    def wall(self) -> Callable[[], float]:
+        """What says the time of day. Units: seconds since 1970 in UTC."""
+        return self._wall
+
     def _with(self, **changes: Any) -> Context:
         made = object.__new__(Context)
         for name in Context.__slots__:
@@ -103,7 +118,8 @@ class Context:
     def calling(self, call: Call) -> Context:
         """The context of one call of one action."""
         made = object.__new__(Context)
-        made._seed, made._clock, made._things, made._call = self._seed, self._clock, self._things, call
+        made._seed, made._clock, made._wall, made._things = self._seed, self._clock, self._wall, self._things
+        made._call = call
         return made
 
     @overload
@@ -139,6 +155,20 @@ class Context:
 
         parts = ("outside a run",) if self._call is None else self._call.key
         return blake2b(repr(parts).encode(errors="backslashreplace"), digest_size=16).hexdigest()
+
+    @property
+    def step(self) -> str:
+        """The name of the task that asks."""
+        return "" if self._call is None else self._call.step
+
+    @property
+    def at(self) -> tuple[str | int, ...]:
+        """The path of the task that asks, in normal form."""
+        return () if self._call is None else self._call.at
+
+    def now(self) -> float:
+        """What time it is. Units: seconds since 1970 in UTC, moved on by the run's clock from where the run began."""
+        return self._wall() if self._call is None else self._call.now()
 
     def spend(self, *, tokens: int = 0, money: float = 0.0) -> None:
         """Enter real cost in the ledger of the enclosing budgets."""

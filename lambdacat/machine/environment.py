@@ -19,7 +19,7 @@ class Environment:
     """One run, as everything that runs in it sees it."""
 
     __slots__ = (
-        "_id", "_limiter", "abandoned", "at", "backend", "clock", "context", "eager", "home", "limits", "permits",
+        "_began", "_id", "_limiter", "abandoned", "at", "backend", "clock", "context", "eager", "home", "limits", "permits",
         "post", "recorder",
     )  # fmt: skip
 
@@ -41,6 +41,14 @@ class Environment:
         """Branches that are being started on one Python stack."""
         self._limiter: Any = None
         self._id = ""
+        self._began: tuple[float, float] | None = None
+
+    def now(self) -> float:
+        """The time of day: read once, then counted by the run's clock, so that a clock that is set harms no run."""
+        if self._began is None:
+            self._began = (self.context.wall(), self.clock())
+        wall, clock = self._began
+        return wall + self.clock() - clock
 
     @property
     def id(self) -> str:
@@ -107,6 +115,20 @@ class ActionCall:
     def key(self) -> tuple[object, ...]:
         """The run, the place, and which execution of it, whatever the attempt."""
         return (self._env.id, self._site.path(), self._site.turns(attempts=False))
+
+    @property
+    def step(self) -> str:
+        """The name of the task."""
+        return self._site.name
+
+    @property
+    def at(self) -> tuple[str | int, ...]:
+        """Its path."""
+        return self._site.path()
+
+    def now(self) -> float:
+        """The time of day in the run."""
+        return self._env.now()
 
     def spend(self, tokens: int, money: float) -> None:
         """Enter what a call cost."""

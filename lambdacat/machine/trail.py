@@ -72,6 +72,11 @@ class Trail:
         self._value = value
         self._node = node
 
+    @property
+    def name(self) -> str:
+        """The name of the node."""
+        return "" if self._node is None else self._node.name
+
     def path(self) -> At:
         """The path of the node."""
         steps = [_step(kind, node, data) for kind, node, data in frames(self._stack)]
