@@ -18,6 +18,7 @@ from lambdacat.steps import at, each
 if TYPE_CHECKING:
     from returns.result import Failure, Result, Success
 
+    from lambdacat.asking import approve, ask, sleep_until
     from lambdacat.drawing import render
     from lambdacat.effects.concurrent import GraceExceeded
     from lambdacat.effects.monad import Monad
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
         Stopped,
         TimedOut,
         TooFew,
+        Unanswered,
         Unavailable,
         Waiting,
         WouldBlock,
@@ -61,9 +63,10 @@ else:
     _LATER = {
         name: module
         for module, names in {
+            "asking": "approve ask sleep_until",
             "fault": "ActionFailed AllFailed BudgetExceeded Fault LoopLimit MergeConflict NoBranch Outcome PlanChanged"
-            " PlanFailed Question Refused Stopped TimedOut TooFew Unavailable Waiting WouldBlock value_or_raise"
-            " Failure Result Success",
+            " PlanFailed Question Refused Stopped TimedOut TooFew Unanswered Unavailable Waiting WouldBlock"
+            " value_or_raise Failure Result Success",
             "footprints": "Footprint FootprintConflict footprint",
             "schedule": "Exponential Fixed Schedule",
             "effects.concurrent": "GraceExceeded",
@@ -116,6 +119,9 @@ __all__ = [  # noqa: RUF022
     "focus",
     "loop_while",
     "recover",
+    "ask",
+    "approve",
+    "sleep_until",
     "Composite",
     "Attr",
     "Item",
@@ -159,6 +165,7 @@ __all__ = [  # noqa: RUF022
     "BudgetExceeded",
     "Refused",
     "Unavailable",
+    "Unanswered",
     "WouldBlock",
     "Question",
     "Waiting",

@@ -12,7 +12,8 @@ from lambdacat.fault import Fault, Outcome, _AtNode
 B = TypeVar("B")
 B_co = TypeVar("B_co", covariant=True)
 
-Status: TypeAlias = Literal["succeeded", "failed", "cancelled", "skipped"]
+Status: TypeAlias = Literal["succeeded", "failed", "cancelled", "skipped", "waiting"]
+"""How one execution of a node ended; ``waiting`` is for an answer to ``ask``."""
 
 
 @final

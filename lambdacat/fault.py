@@ -177,6 +177,9 @@ class Question:
     at: At
     text: str
     into: Place
+    """Empty where the answer is yes or no."""
+    key: str = ""
+    """What an answer is sent to: the path, and which execution of the node it is."""
 
 
 @final
@@ -251,6 +254,15 @@ class PlanFailed(ExceptionGroup[Exception]):
         made = PlanFailed(self.message, excs)
         made._fault = self._fault
         return made
+
+
+class Unanswered(Exception):
+    """A store or service did not answer; raised by an action it becomes ``Unavailable``."""
+
+    def __init__(self, what: str, reason: str) -> None:
+        super().__init__(f"{what} did not answer: {reason}")
+        self.what = what
+        self.reason = reason
 
 
 class FaultRaised(Exception):

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, final
 from attrs import frozen
 from rpds import HashTrieMap
 
+from lambdacat.asking import Ask, SleepUntil
 from lambdacat.bound import Resource
 from lambdacat.condition import Condition
 from lambdacat.merging import is_merged, merge
@@ -102,15 +103,25 @@ def _inside(node: Focus[Any, Any], inner: Touch) -> Touch:
     return Touch(frozenset((*place, *spot) for spot in inner.reads), frozenset(written), inner.resources)
 
 
+def _declared(*lenses: Any) -> frozenset[tuple[Place, bool]]:
+    """The places of lenses that are written, with whether a merge is declared there."""
+    return frozenset((one.place, is_merged(one.root, one.place)) for one in lenses)
+
+
 def _touch(node: Plan[Any, Any], below: list[Touch]) -> Touch:
     match node:
         case Task(reads=None):
             return _OPAQUE._replace(resources=frozenset(node.resources))
         case Task():
-            writes = frozenset((one.place, is_merged(one.root, one.place)) for one in node.writes or ())
+            writes = _declared(*(node.writes or ()))
             return Touch(frozenset(one.place for one in node.reads or ()), writes, frozenset(node.resources))
         case Pure() | Bind():
             return _OPAQUE
+        case Ask(question=question, into=into):
+            writes = frozenset[tuple[Place, bool]]() if into is None else _declared(into)
+            return Touch(frozenset() if isinstance(question, str) else frozenset({EVERYTHING}), writes)
+        case SleepUntil(instant=instant):
+            return Touch(frozenset({EVERYTHING}) if callable(instant) else frozenset())
         case _Fail():
             return Touch()
         case Focus():

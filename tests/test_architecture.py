@@ -18,6 +18,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("path", "fault", "schedule"),
     ("bound", "context", "event"),
     ("plan", "structure", "wiring"),
+    ("asking",),
     ("leaf", "signatures", "build", "footprints"),
     ("rewrite", "machine"),
     ("effects",),

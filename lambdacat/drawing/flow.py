@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeAlias, final
 
 from attrs import field, frozen
 
+from lambdacat.asking import Ask, SleepUntil
 from lambdacat.drawing.words import (
     Node,
     bound_text,
@@ -235,10 +236,17 @@ def _other(node: Node, canvas: _Canvas, entering: list[Loose]) -> Drawing:
     return leaving or [(head, "", "flow")]
 
 
+def _waiting_words(node: Node) -> tuple[str, ...]:
+    into = getattr(node, "into", None)
+    return (plain(node.name),) if into is None else (plain(node.name), plain(f"writes {into!r}"))
+
+
 _PICTURES: dict[type[Node], Callable[[Any, _Canvas, list[Loose]], Drawing]] = {
     Task: _leaf("task", lambda node: (plain(node.name), *task_details(node))),
     Pure: _leaf("pure", lambda node: (plain(node.name),)),
     Bind: _leaf("computed", lambda node: (plain(node.name),)),
+    Ask: _leaf("computed", _waiting_words),
+    SleepUntil: _leaf("computed", _waiting_words),
     _Identity: _identity,
     _Fail: _stop,
     Sequence: _sequence,

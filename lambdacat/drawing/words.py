@@ -8,6 +8,7 @@ from enum import Enum
 from itertools import islice
 from typing import Any
 
+from lambdacat.asking import Ask
 from lambdacat.bound import Retry, Timeout
 from lambdacat.build import condition_text
 from lambdacat.merging import merge
@@ -150,6 +151,8 @@ def line(node: Node) -> str:
     match node:
         case Task():
             return "   ".join((plain(node.name), *(f"[{one}]" for one in task_details(node))))
+        case Ask() if node.into is not None:
+            return f"{plain(node.name)}   [writes {plain(repr(node.into))}]"
         case _Fail():
             return fault_text(node)
         case Sequence():

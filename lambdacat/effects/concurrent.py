@@ -18,9 +18,10 @@ import anyio.to_thread
 
 from lambdacat.effects.direct import Bound
 from lambdacat.machine.environment import ActionCall, Environment
-from lambdacat.machine.fork import EDGE, Fork, Join, Turn
+from lambdacat.machine.fork import EDGE, Fork, Held, Join, Turn
 from lambdacat.machine.meaning import MEANING, ROUND, Open, Sleep, Spent, Spin, Table, advance, raised
 from lambdacat.machine.ops import FAIL, LEAVE, Close, End, Pause, State, fallen, fault_of
+from lambdacat.machine.pausing import Asked, Until, suspended
 from lambdacat.machine.segment import Fell, Leaf, Segment
 from lambdacat.machine.trail import Trail
 from lambdacat.policy import Race
@@ -276,6 +277,15 @@ class Concurrent(ABC):
         await anyio.sleep(seconds)
         return request.inside(value, stack)
 
+    async def until(self, request: Until, value: Any, stack: Any) -> State:
+        """Wait for an instant."""
+        await anyio.sleep(max(0.0, request.seconds - self.env.now()))
+        return request.inside(value, stack)
+
+    async def asked(self, request: Asked, value: Any, stack: Any) -> State:
+        """A question that nobody answers here."""
+        return request.inside(value, stack)
+
     async def pause(self, request: Pause, value: Any, stack: Any) -> State:
         """Let others run, and be cancelled."""
         await anyio.lowlevel.checkpoint()
@@ -328,9 +338,10 @@ class Concurrent(ABC):
         """How many branches of a fork may run at once."""
         return min(fork.limit or fork.total, self.env.limits.branches or fork.total)
 
-    def joined(self, fork: Fork, race: Race, started: int, stack: Any) -> State:
-        """The state after a verdict."""
-        assert race.verdict is not None
+    def joined(self, fork: Fork, race: Race, started: int, held: Held, stack: Any) -> State:
+        """The state after a verdict, or after the last branch that does not wait."""
+        if race.verdict is None:
+            return FAIL, suspended(held), stack
         if self.env.recorder is not None:
             self.env.recorder.skipped(fork, started, stack)
         return Join(fork, race.verdict), None, stack
@@ -342,6 +353,8 @@ class Concurrent(ABC):
         Fork: forking,
         Sleep: sleep,
         Pause: pause,
+        Until: until,
+        Asked: asked,
     }
 
 

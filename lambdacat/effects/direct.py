@@ -14,6 +14,7 @@ from lambdacat.machine.environment import ActionCall, Environment
 from lambdacat.machine.fork import Fork, Turn
 from lambdacat.machine.meaning import MEANING, ROUND, Open, Sleep, Spent, Spin, Table, advance, raised
 from lambdacat.machine.ops import FAIL, LEAVE, Close, End, Pause, State, fallen, fault_of
+from lambdacat.machine.pausing import Asked, Until
 from lambdacat.machine.segment import Fell, Segment, finish, flat, flat_probing
 from lambdacat.machine.trail import Trail
 from lambdacat.wiring import AWAITABLE
@@ -140,7 +141,7 @@ class Direct:
             return FAIL, fault, owner.stack
         turn = owner.turn
         race = turn.race.offer([(turn.index, False, fault)]).expired()
-        return Turn(turn.fork, race, turn.index).inside(None, owner.stack)
+        return Turn(turn.fork, race, turn.index, turn.held).inside(None, owner.stack)
 
     def bind(self, seconds: float, node: Any, value: Any, stack: Any) -> None:
         """Open a deadline."""
@@ -182,6 +183,21 @@ class Direct:
         if seconds > 0:
             getattr(self.env.clock, "sleep", time.sleep)(seconds)
 
+    def until(self, request: Until, value: Any, stack: Any) -> State:
+        """Wait for an instant, but no longer than a deadline."""
+        seconds = max(0.0, request.seconds - self.env.now())
+        if self.bounds:
+            self.wait(min(seconds, max(0.0, self.bounds[-1].owner.deadline - self.env.clock())))
+            if (late := self.expired()) is not None:
+                return late
+        else:
+            self.wait(seconds)
+        return request.inside(value, stack)
+
+    def asked(self, request: Asked, value: Any, stack: Any) -> State:
+        """A question that nobody answers here."""
+        return request.inside(value, stack)
+
     # Forks ---------------------------------------------------------------------------------------------------------
 
     def fork(self, fork: Fork, value: Any, stack: Any) -> State:
@@ -197,9 +213,9 @@ class Direct:
         if fork.seconds is not None and turn.race.verdict is None:
             bound = self.bounds[-1]
             if self.env.clock() >= bound.deadline:
-                turn = Turn(fork, turn.race.expired(), turn.index)
+                turn = Turn(fork, turn.race.expired(), turn.index, turn.held)
             bound.turn = turn
-        if turn.race.verdict is not None:
+        if turn.over:
             self.own = self.contexts.pop()
             if fork.seconds is not None:
                 self.bounds.pop()
@@ -225,6 +241,8 @@ class Direct:
         Close: close,
         Sleep: sleep,
         Pause: pause,
+        Until: until,
+        Asked: asked,
     }
 
 

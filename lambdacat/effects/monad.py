@@ -7,10 +7,12 @@ from typing import Any, Generic, TypeVar, final
 
 from attrs import frozen
 
+from lambdacat.fault import Waiting
 from lambdacat.machine.environment import ActionCall, Environment
 from lambdacat.machine.fork import EDGE, Fork, Join, Turn
 from lambdacat.machine.meaning import advance, raised
-from lambdacat.machine.ops import LEAVE, End, State, fallen
+from lambdacat.machine.ops import FAIL, LEAVE, End, State, fallen
+from lambdacat.machine.pausing import suspended
 from lambdacat.machine.segment import Fell, Leaf, Request, Segment, finish
 from lambdacat.machine.trail import Trail
 from lambdacat.wiring import AWAITABLE
@@ -134,8 +136,11 @@ class Lifted:
         branches = [self.iterate((fork.plan(i), fork.input(i), edge)) for i, edge in enumerate(edges)]
 
         def joined(ended: Sequence[tuple[bool, Any]]) -> Any:
-            race = fork.race().offer([(i, won, value) for i, (won, value) in enumerate(ended)])
-            assert race.verdict is not None
+            entries = [(i, won, value) for i, (won, value) in enumerate(ended)]
+            held = [(i, value) for i, won, value in entries if not won and isinstance(value, Waiting)]
+            race = fork.race().offer([entry for entry in entries if entry[1] or not isinstance(entry[2], Waiting)])
+            if race.verdict is None:
+                return self.monad.unit((FAIL, suspended(held), stack))
             return self.monad.unit((Join(fork, race.verdict), None, stack))
 
         return self.monad.bind(self.monad.gather(branches), joined)

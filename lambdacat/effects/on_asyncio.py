@@ -14,6 +14,7 @@ import anyio
 import anyio.lowlevel
 
 from lambdacat.effects.concurrent import Concurrent, Defect, warn_overrun
+from lambdacat.fault import Waiting
 from lambdacat.machine.environment import Environment
 from lambdacat.machine.fork import EDGE, Fork, Turn
 from lambdacat.machine.meaning import MEANING, Table
@@ -213,7 +214,7 @@ class OnAsyncio(Concurrent):
             await anyio.lowlevel.checkpoint_if_cancelled()
         if group.overrun is not None:
             raise group.overrun
-        return self.joined(fork, race, group.started, stack)
+        return self.joined(fork, race, group.started, tuple(group.held), stack)
 
 
 class Branches:
@@ -221,7 +222,7 @@ class Branches:
 
     __slots__ = (
         "cuts", "done", "driver",
-        "entries", "expired", "factory", "fork", "loop", "overrun", "running", "stack", "started",
+        "entries", "expired", "factory", "fork", "held", "loop", "overrun", "running", "stack", "started",
         "waiter",
     )  # fmt: skip
 
@@ -237,6 +238,8 @@ class Branches:
         self.started = 0
         self.entries: list[Entry] = []
         """Branches that were over when they had started, and decide nothing alone."""
+        self.held: list[tuple[int, Waiting]] = []
+        """Branches that wait for an answer; they are offered to no race."""
         self.overrun: Warning | None = None
         self.expired = False
         # Who watches or counts must see every branch go through the machine.
@@ -271,7 +274,7 @@ class Branches:
                                 break
                 if ready or self.entries:
                     race = self._offered(race, ready)
-                if race.verdict is not None:
+                if race.verdict is not None or (self.held and self._exhausted()):
                     return race
                 if not self.done and not self.expired:
                     self.waiter = self.loop.create_future()
@@ -287,6 +290,10 @@ class Branches:
         finally:
             if expiry is not None:
                 expiry.cancel()
+
+    def _exhausted(self) -> bool:
+        """Whether every branch has ended or waits."""
+        return not self.running and not self.done and self.started == self.fork.total
 
     def _expire(self) -> None:
         # A flag and not the clock: a loop may fire a timer a little before its time.
@@ -397,7 +404,10 @@ class Branches:
                 if self.cut(index) is None:
                     if type(result) is Defect:
                         raise result.error
-                    batch.append((index, *result))
+                    if result[0] is False and isinstance(result[1], Waiting):
+                        self.held.append((index, result[1]))
+                    else:
+                        batch.append((index, *result))
                     continue
                 if type(result) is not Fell and type(result) is not Defect:
                     batch.append((index, True, result))

@@ -9,6 +9,7 @@ from typing import Any
 import anyio
 
 from lambdacat.effects.concurrent import Concurrent, Defect, warn_overrun
+from lambdacat.fault import Waiting
 from lambdacat.machine.environment import Environment
 from lambdacat.machine.fork import Fork
 from lambdacat.machine.meaning import MEANING, Table
@@ -104,13 +105,13 @@ class OnTrio(Concurrent):
             raise group.defect
         if group.overrun is not None:
             raise group.overrun
-        return self.joined(fork, race, group.started, stack)
+        return self.joined(fork, race, group.started, tuple(group.held), stack)
 
 
 class Branches:
     """The tasks of one fork."""
 
-    __slots__ = ("defect", "done", "driver", "fork", "overrun", "running", "stack", "started", "wake")
+    __slots__ = ("defect", "done", "driver", "fork", "held", "overrun", "running", "stack", "started", "wake")
 
     def __init__(self, driver: OnTrio, fork: Fork, stack: Any) -> None:
         self.driver = driver
@@ -122,6 +123,8 @@ class Branches:
         self.started = 0
         self.defect: BaseException | None = None
         self.overrun: Warning | None = None
+        self.held: list[tuple[int, Waiting]] = []
+        """Branches that wait for an answer; they are offered to no race."""
 
     async def run(self, tasks: Any) -> Race:
         """Start the branches and offer them to their race, once a tick, until it is decided."""
@@ -140,6 +143,8 @@ class Branches:
             race = race.offer(batch)
             if race.verdict is None and anyio.current_time() >= deadline:
                 race = race.expired()
+            if self.held and race.verdict is None and not self.running and self.started == fork.total:
+                break
         return race
 
     async def _branch(self, index: int) -> None:
@@ -147,6 +152,8 @@ class Branches:
             ended = await self.driver.run_branch(self.fork, index, self.stack)
             if type(ended) is Defect:
                 self.defect = ended.error
+            elif not ended[0] and isinstance(ended[1], Waiting):
+                self.held.append((index, ended[1]))
             else:
                 self.done.append((index, *ended))
         finally:

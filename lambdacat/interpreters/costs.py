@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from math import inf
 from typing import Any
 
+from lambdacat.asking import Ask, SleepUntil
 from lambdacat.bound import Retry, Timeout
 from lambdacat.interpreters.measures import NEVER, NOTHING, Bound, Cost, Names, beside, row
 from lambdacat.interpreters.waits import waits
@@ -48,6 +49,14 @@ def _unforeseen(cost: Cost, why: str) -> Cost:
     unknown = row((cost.unknown, Names(why, depth=1)))
     return Cost(
         wide, wide, wide, wide, inf, inf, soft=False, may_run=cost.may_run, critical=cost.critical, unknown=unknown
+    )
+
+
+def _waited(node: Node) -> Cost:
+    """A wait for the world outside: any number of seconds, nothing else, and after an answer perhaps a refusal."""
+    free = Bound(0.0, 0.0, 0.0)
+    return Cost(
+        Bound(0.0, 0.0, inf), free, free, free, alone=inf, unknown=Names(f"how long {node.name} takes", depth=1)
     )
 
 
@@ -322,6 +331,8 @@ def cost_of(node: Node, below: Sequence[Cost]) -> Cost:
             return _task(node)
         case Pure() | _Identity():
             return NOTHING
+        case Ask() | SleepUntil():
+            return _waited(node)
         case _Fail():
             return Cost(NEVER, NEVER, NEVER, NEVER)
         case Steps():

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from lambdacat.event import Emitted, Finished, Retrying, Span, Started, Status, Trace
-from lambdacat.fault import Fault, settled
+from lambdacat.fault import Fault, Waiting, settled
 from lambdacat.machine.fork import Fork
 from lambdacat.machine.meaning import MEANING, TRIES, Sleep, Table, _enter_sequence_apart, _turn, raised
 from lambdacat.machine.ops import FAIL, LEAVE, State
@@ -242,7 +242,7 @@ def finished(recorder: Recorder, request: Finish, value: Any, stack: Any) -> Sta
     if request.won:
         recorder.finish(request.row, "succeeded", value)
         return LEAVE, value, stack
-    recorder.finish(request.row, "failed", fault=settled(value))
+    recorder.finish(request.row, "waiting" if isinstance(value, Waiting) else "failed", fault=settled(value))
     return FAIL, value, stack
 
 

@@ -19,8 +19,8 @@ class Environment:
     """One run, as everything that runs in it sees it."""
 
     __slots__ = (
-        "_began", "_id", "_limiter", "abandoned", "at", "backend", "clock", "context", "eager", "home", "limits", "permits",
-        "post", "recorder",
+        "_began", "_id", "_limiter", "abandoned", "at", "backend", "clock", "context", "eager", "home", "limits",
+        "permits", "post", "recorder",
     )  # fmt: skip
 
     def __init__(self, context: Context, clock: Callable[[], float], limits: Limits, recorder: Any = None) -> None:

@@ -9,12 +9,15 @@ from returns.result import Failure, Success
 
 from lambdacat.fault import AllFailed, Fault, TimedOut, TooFew, Waiting, settled
 from lambdacat.machine.ops import FAIL, LEAVE, LOST, WON, State, fault_of
+from lambdacat.machine.pausing import suspended
 from lambdacat.machine.segment import Request
 from lambdacat.machine.trail import Kind, Trail
 from lambdacat.merging import Conflict, merge, mutable_parts, own_copy
 from lambdacat.optics import Traversal
 from lambdacat.plan import Parallel
 from lambdacat.policy import ALL, NBest, Race, Verdict
+
+Held = tuple[tuple[int, Waiting], ...]
 
 
 class Fork(Request):
@@ -55,21 +58,36 @@ class Fork(Request):
 class Turn(Request):
     """The next branch of a fork that runs one after the other, or its verdict."""
 
-    __slots__ = ("fork", "index", "race")
+    __slots__ = ("fork", "held", "index", "race")
 
-    def __init__(self, fork: Fork, race: Race, index: int) -> None:
+    def __init__(self, fork: Fork, race: Race, index: int, held: Held = ()) -> None:
         self.fork = fork
         self.race = race
         self.index = index
+        self.held = held
+        """The branches that wait for an answer; they are offered to no race."""
+
+    @property
+    def over(self) -> bool:
+        """Whether no branch is left to run."""
+        return self.race.verdict is not None or self.index == self.fork.total
+
+    def ended(self, won: bool, value: Any) -> Any:
+        """The turn after this one's branch."""
+        if not won and isinstance(value, Waiting):
+            return Turn(self.fork, self.race, self.index + 1, (*self.held, (self.index, value)))
+        return Turn(self.fork, self.race.offer([(self.index, won, value)]), self.index + 1, self.held)
 
     def inside(self, value: Any, stack: Any) -> State:
         if self.race.verdict is not None:
             return Join(self.fork, self.race.verdict), None, stack
         fork, index = self.fork, self.index
+        if index == fork.total:
+            return FAIL, suspended(self.held), stack
         try:
             given = fork.input(index)
         except Exception as error:  # noqa: BLE001  a copy of the input raised; the join raises it at its node
-            return Turn(fork, self.race.broken(error), index), None, stack
+            return Turn(fork, self.race.broken(error), index, self.held), None, stack
         return fork.plan(index), given, (BRANCH, fork.node, self, stack)
 
 
@@ -87,13 +105,11 @@ class Join:
 
 
 def _leave_branch(value: Any, node: Any, turn: Any, below: Any) -> State:
-    return Turn(turn.fork, turn.race.offer([(turn.index, True, value)]), turn.index + 1), None, below
+    return turn.ended(True, value), None, below
 
 
 def _failed_branch(fault: Fault, node: Any, turn: Any, below: Any) -> State:
-    if isinstance(fault, Waiting):
-        return FAIL, fault, below
-    return Turn(turn.fork, turn.race.offer([(turn.index, False, fault)]), turn.index + 1), None, below
+    return turn.ended(False, fault), None, below
 
 
 def enter_join(op: Join, _: Any, stack: Any) -> State:

@@ -12,6 +12,7 @@ from typing import Any
 
 from returns.result import Failure, Success
 
+from lambdacat.asking import Ask, SleepUntil
 from lambdacat.bound import Retry, Timeout
 from lambdacat.condition import Condition
 from lambdacat.fault import (
@@ -24,6 +25,7 @@ from lambdacat.fault import (
 )
 from lambdacat.machine.fork import Fork, Join, Turn, enter_join
 from lambdacat.machine.ops import CLOSE_LOST, CLOSE_WON, FAIL, LEAVE, LOST, PAUSE, WON, State, _Drop, _Leave, fault_of
+from lambdacat.machine.pausing import enter_ask, enter_sleep_until
 from lambdacat.machine.segment import Request, Segment, pieces, straight
 from lambdacat.machine.trail import Kind, Trail
 from lambdacat.optics import Iso, Lens, Traversal
@@ -378,6 +380,8 @@ MEANING: Table = {
     Bind: _enter_bind,
     Composite: _enter_composite,
     Named: _enter_composite,
+    Ask: enter_ask,
+    SleepUntil: enter_sleep_until,
     _Leave: _leave,
     _Drop: _drop,
     Spent: _enter_spent,

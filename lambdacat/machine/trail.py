@@ -6,7 +6,7 @@ Nothing is counted or copied while a plan runs: the stack is the path.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from lambdacat.plan import Plan
 from lambdacat.structure import step_to
@@ -91,6 +91,10 @@ class Trail:
         ]
         return tuple(reversed(found))
 
+    def key(self, attempts: bool = True) -> str:
+        """Path and turns as one text: which node, and which execution of it."""
+        return key_of(self._stack, attempts).at(self._extra)
+
     def last(self) -> object:
         """The last whole value that the run had reached."""
         value = self._value
@@ -120,6 +124,45 @@ class Trail:
 
     def __repr__(self) -> str:
         return repr(self.path())
+
+
+class KeyBelow(NamedTuple):
+    """The key of whatever stands directly above a stack: its path so far, and its turns."""
+
+    path: str
+    turns: str
+
+    def at(self, extra: At) -> str:
+        """The key of a node at ``extra`` from there."""
+        below = "/".join(map(step_text, extra))
+        path = f"{self.path}/{below}" if self.path and below else self.path or below
+        return f"{path}#{self.turns}" if self.turns else path
+
+
+def step_text(step: str | int) -> str:
+    """One step of a path, so that joined by slashes it can be told from every other."""
+    if type(step) is int:
+        return str(step)
+    text = str(step).replace("%", "%25").replace("/", "%2F").replace("#", "%23")
+    # A key of a choice may be the text of a number.
+    return f"'{text}" if text.lstrip("-").isdigit() or text[:1] in ("'", "") else text
+
+
+def key_of(stack: Stack, attempts: bool = True) -> KeyBelow:
+    """The key below a stack; turns that are attempts at the same thing are marked with an ``a``."""
+    steps: list[str] = []
+    turns: list[str] = []
+    while stack is not None:
+        kind, node, data, stack = stack
+        steps.extend(map(step_text, reversed(_step(kind, node, data))))
+        if kind.turn is not None:
+            if not kind.retried:
+                turns.append(str(kind.turn(data)))
+            elif attempts:
+                turns.append(f"a{kind.turn(data)}")
+    steps.reverse()
+    turns.reverse()
+    return KeyBelow("/".join(steps), ".".join(turns))
 
 
 class Settled:

@@ -13,6 +13,7 @@ from typing import Any
 
 from returns.result import Failure, Success
 
+from lambdacat.asking import Ask
 from lambdacat.context import Context
 from lambdacat.fault import (
     ActionFailed,
@@ -147,8 +148,10 @@ def _meaning(node: Plan[Any, Any], below: list[Meaning]) -> Meaning:
             return _calling(node, lambda value: fold(node.f(value), _meaning)(value))
         case Composite():
             return below[0]
+        case Ask():
+            raise TypeError(f"the model answers no questions, and the plan asks one: {node.name}")
         case _:
-            # Only ``identity`` is left.
+            # Only ``identity`` and waits for an instant are left; time is not modelled.
             return lambda value: (Success(value),)
 
 
