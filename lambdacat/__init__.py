@@ -52,12 +52,16 @@ if TYPE_CHECKING:
     from lambdacat.interpreters.check import Finding, check
     from lambdacat.interpreters.dry_run import Forecast, dry_run
     from lambdacat.interpreters.interpret import interpret
+    from lambdacat.interpreters.journal import Journal, JournalCorrupt, MemoryJournal, RunBusy, RunSetAside
+    from lambdacat.interpreters.replaying import Replayed, fork, replay
     from lambdacat.interpreters.run import run
+    from lambdacat.interpreters.runs import NoQuestion, Resumable, answer, can_resume, questions, resume
     from lambdacat.interpreters.stateful import stateful
     from lambdacat.interpreters.stream import EventStream, stream
     from lambdacat.interpreters.traced import atraced, traced
     from lambdacat.rewrite import Rewrite, optimise
     from lambdacat.schedule import Exponential, Fixed, Schedule
+    from lambdacat.store.journals import SqliteJournal
 else:
     # Loaded when first used: a script that only builds and runs a plan pays for neither event loops nor drawings.
     _LATER = {
@@ -77,6 +81,9 @@ else:
             "event": "Emitted Ended Event Finished Retrying Span Started Trace",
             "interpreters.arun": "arun",
             "interpreters.check": "Finding check",
+            "interpreters.journal": "Journal JournalCorrupt MemoryJournal RunBusy RunSetAside",
+            "interpreters.replaying": "Replayed fork replay",
+            "interpreters.runs": "NoQuestion Resumable answer can_resume questions resume",
             "interpreters.dry_run": "Forecast dry_run",
             "interpreters.stream": "EventStream stream",
             "interpreters.interpret": "interpret",
@@ -84,6 +91,7 @@ else:
             "interpreters.traced": "atraced traced",
             "drawing": "render",
             "rewrite": "Rewrite optimise",
+            "store.journals": "SqliteJournal",
         }.items()
         for name in names.split()
     }
@@ -180,8 +188,23 @@ __all__ = [  # noqa: RUF022
     "Key",
     "Context",
     "Limits",
+    "Journal",
     "run",
     "arun",
+    "resume",
+    "can_resume",
+    "Resumable",
+    "questions",
+    "answer",
+    "replay",
+    "Replayed",
+    "fork",
+    "MemoryJournal",
+    "SqliteJournal",
+    "JournalCorrupt",
+    "RunBusy",
+    "RunSetAside",
+    "NoQuestion",
     "stream",
     "EventStream",
     "traced",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, TypeVar, final
+from typing import Any, TypeVar, final, overload
 
 from attrs import frozen
 
+from lambdacat.callables import check_plain
 from lambdacat.optics import Lens
 from lambdacat.place import PlanError
-from lambdacat.plan import Parts, Plan
+from lambdacat.plan import Parts, Plan, _Identity
 
 A = TypeVar("A")
 A_contra = TypeVar("A_contra", contravariant=True)
@@ -86,6 +87,7 @@ def _question(what: str, question: object) -> Any:
         raise PlanError(f"{what} wants a text or a function of the state that gives one, not {question!r}")
     if isinstance(question, str) and not question.strip():
         raise PlanError(f"{what} wants a question, not a blank text")
+    check_plain(what, question)
     return question
 
 
@@ -99,12 +101,21 @@ def ask(question: str | Callable[[S], str], *, into: Lens[S, A]) -> Plan[S, S]:
     return Ask(_question("ask", question), into)
 
 
-def approve(question: str | Callable[[A], str]) -> Plan[A, A]:
+# To checkers, what takes any value and gives it on is the class of ``identity``: that alone keeps the types beside it.
+@overload
+def approve(question: str) -> _Identity: ...
+@overload
+def approve(question: Callable[[A], str]) -> Plan[A, A]: ...
+def approve(question: Any) -> Any:
     """Stop until a person or program says yes or no. Yes goes on with the value as it is, no is ``Refused``."""
     return Ask(_question("approve", question), None)
 
 
-def sleep_until(instant: datetime | Callable[[A], datetime]) -> Plan[A, A]:
+@overload
+def sleep_until(instant: datetime) -> _Identity: ...
+@overload
+def sleep_until(instant: Callable[[A], datetime]) -> Plan[A, A]: ...
+def sleep_until(instant: Any) -> Any:
     """Wait for an instant, also across restarts of a durable run; one that has passed is no wait.
 
     Errors: ``PlanError`` for a ``datetime`` without a time zone.
@@ -116,6 +127,7 @@ def sleep_until(instant: datetime | Callable[[A], datetime]) -> Plan[A, A]:
             _aware(instant)
         except TypeError as error:
             raise PlanError(str(error)) from None
+    check_plain("sleep_until", instant)
     return SleepUntil(instant)
 
 

@@ -49,7 +49,9 @@ class Call(Protocol):
     @property
     def attempt(self) -> int: ...
     @property
-    def key(self) -> tuple[object, ...]: ...
+    def key(self) -> tuple[str, str]: ...
+    @property
+    def epoch(self) -> int: ...
     @property
     def step(self) -> str: ...
     @property
@@ -151,10 +153,12 @@ class Context:
     @property
     def idempotency_key(self) -> str:
         """The same for every attempt of this step in this run, also after a resume."""
-        from hashlib import blake2b
+        return idempotency_key(*(("", "") if self._call is None else self._call.key))
 
-        parts = ("outside a run",) if self._call is None else self._call.key
-        return blake2b(repr(parts).encode(errors="backslashreplace"), digest_size=16).hexdigest()
+    @property
+    def epoch(self) -> int:
+        """Which ownership of a durable run the step is in: a service that has seen a later one can refuse this one."""
+        return 0 if self._call is None else self._call.epoch
 
     @property
     def step(self) -> str:
@@ -181,6 +185,13 @@ class Context:
         """Send ``chunk`` to ``stream`` as an ``Emitted`` event."""
         if self._call is not None:
             self._call.emit(chunk)
+
+
+def idempotency_key(run: str, key: str) -> str:
+    """What tells one execution of one step of one run from all others, the same in every attempt at it."""
+    from hashlib import blake2b
+
+    return blake2b(f"{run}\n{key}".encode(errors="backslashreplace"), digest_size=16).hexdigest()
 
 
 def context_of(given: Context | Mapping[str, Any] | None) -> Context:

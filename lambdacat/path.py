@@ -7,6 +7,7 @@ import typing
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
+from lambdacat.callables import check_plain
 from lambdacat.optics import Lens
 from lambdacat.place import Attr, Item, PlanError, place_text
 from lambdacat.record import field_type, record_of
@@ -67,6 +68,7 @@ def lens(root: type[S], path: Callable[[S], A]) -> Lens[S, A]:
         raise PlanError(f"lens wants the class of the state first, not {root!r}")
     if not callable(path):
         raise PlanError(f"lens wants a function that walks to the part, such as lambda s: s.{path}, not {path!r}")
+    check_plain("lens", path)
     try:
         walked: Any = path(_Walk(()))  # type: ignore[arg-type]
     except PlanError:
@@ -82,6 +84,18 @@ def lens(root: type[S], path: Callable[[S], A]) -> Lens[S, A]:
         adopt(root)
     _check(root, steps)
     return Lens(root, steps)
+
+
+def type_at(place: Lens[Any, Any]) -> Any:
+    """The class declared for what a lens reaches; None when it is not known, or one of several."""
+    kind: Any = place.root
+    for step in place.steps:
+        inner = _field(kind, step.name)[1] if isinstance(step, Attr) else _item(kind, step.key)[1]
+        kinds = _alternatives(inner)
+        if len(kinds) != 1 or kinds[0] is None:
+            return None
+        kind = kinds[0]
+    return kind
 
 
 def _name_of(kind: Any) -> str:

@@ -6,18 +6,28 @@ no clock, task or loop, so a ``for`` loop and an event loop give the same verdic
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import Any, Final, Generic, Literal, NamedTuple, TypeAlias, TypeVar, final
 
 from attrs import field, frozen
+
+from lambdacat.callables import check_plain
+from lambdacat.place import PlanError
 
 A = TypeVar("A")
 A_contra = TypeVar("A_contra", contravariant=True)
 
 
+def _score(_: object, attribute: object, value: object) -> None:
+    if not callable(value):
+        raise PlanError(f"by= wants a function that scores a result, not {value!r}")
+    check_plain("by=", value)
+
+
 def _count(instance: object, _: object, value: int) -> None:
     if type(value) is not int or value < 1:
-        raise ValueError(f"{type(instance).__name__} wants a whole number of at least 1, not {value!r}")
+        raise PlanError(f"{type(instance).__name__} wants a whole number of at least 1, not {value!r}")
 
 
 @final
@@ -32,7 +42,7 @@ class All:
 @final
 @frozen
 class Quorum:
-    """The first ``k`` branches to succeed, in written order; faults are set aside. Errors: ``ValueError`` if k < 1.
+    """The first ``k`` branches to succeed, in written order; faults are set aside. Errors: ``PlanError`` if k < 1.
 
     Fewer, or not enough done at the node's timeout, is ``TooFew``, none at all is ``AllFailed``.
     """
@@ -45,12 +55,12 @@ class Quorum:
 class NBest(Generic[A_contra]):
     """The ``n`` highest-scoring successes in score order; ties go to the earlier branch.
 
-    Errors: ``ValueError`` when n < 1; a run with fewer than n successes is ``TooFew``, with none ``AllFailed``. At the
+    Errors: ``PlanError`` when n < 1; a run with fewer than n successes is ``TooFew``, with none ``AllFailed``. At the
     node's timeout it judges what is done.
     """
 
     n: int = field(validator=_count)
-    by: Callable[[A_contra], float] = field(kw_only=True)
+    by: Callable[[A_contra], float] = field(kw_only=True, validator=_score)
 
 
 N_BEST = NBest
@@ -76,6 +86,7 @@ Policy: TypeAlias = All | Quorum | NBest[A]
 
 # One branch that ended: its index, whether it succeeded, and its value or fault.
 Entry: TypeAlias = tuple[int, bool, Any]
+_WON = itemgetter(1)
 
 
 class Verdict(NamedTuple):
@@ -98,11 +109,14 @@ class Race(NamedTuple):
     """A cons list of the entries so far, latest first: adding one is O(1) in a race of 100,000."""
     verdict: Verdict | None = None
 
-    def offer(self, batch: Iterable[Entry]) -> Race:
+    def offer(self, batch: Sequence[Entry]) -> Race:
         """The race after the branches of one tick, which come in index order."""
         if self.verdict is not None:
             # Branches can finish between the verdict and their cancellation.
             return self
+        if len(batch) == self.total and type(self.policy) is All and all(map(_WON, batch)):
+            # All at once, and all of them won: what most forks come to.
+            return self._ended(self.total, self.total, None, Verdict("won", tuple(batch)))
         _, _, done, wins, ended, _ = self
         policy = self.policy
         for entry in batch:

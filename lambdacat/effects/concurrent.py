@@ -18,9 +18,9 @@ import anyio.to_thread
 
 from lambdacat.effects.direct import Bound
 from lambdacat.machine.environment import ActionCall, Environment
-from lambdacat.machine.fork import EDGE, Fork, Held, Join, Turn
+from lambdacat.machine.fork import EDGE, Fork, Held, Join, Retold, Turn
 from lambdacat.machine.meaning import MEANING, ROUND, Open, Sleep, Spent, Spin, Table, advance, raised
-from lambdacat.machine.ops import FAIL, LEAVE, Close, End, Pause, State, fallen, fault_of
+from lambdacat.machine.ops import FAIL, LEAVE, Close, End, Halt, Pause, State, fallen, fault_of
 from lambdacat.machine.pausing import Asked, Until, suspended
 from lambdacat.machine.segment import Fell, Leaf, Segment
 from lambdacat.machine.trail import Trail
@@ -273,17 +273,24 @@ class Concurrent(ABC):
         seconds = self.env.delay(request, stack)
         if self.env.recorder is not None:
             self.env.recorder.retrying(request, seconds, stack)
+        return await self.waited(seconds, request, value, stack)
+
+    async def waited(self, seconds: float, request: Sleep | Until, value: Any, stack: Any) -> State:
+        """Go on after ``seconds``."""
         # Also without a delay: a plan that fails at once must not starve the others.
-        await anyio.sleep(seconds)
+        await anyio.sleep(max(0.0, seconds))
         return request.inside(value, stack)
 
     async def until(self, request: Until, value: Any, stack: Any) -> State:
         """Wait for an instant."""
-        await anyio.sleep(max(0.0, request.seconds - self.env.now()))
-        return request.inside(value, stack)
+        return await self.waited(request.seconds - self.env.now(), request, value, stack)
 
     async def asked(self, request: Asked, value: Any, stack: Any) -> State:
         """A question that nobody answers here."""
+        return request.inside(value, stack)
+
+    def retold(self, request: Retold, value: Any, stack: Any) -> State:
+        """The next branch of a fork that was decided in an earlier process."""
         return request.inside(value, stack)
 
     async def pause(self, request: Pause, value: Any, stack: Any) -> State:
@@ -297,7 +304,7 @@ class Concurrent(ABC):
         """A straight branch without a driver of its own."""
         try:
             return await self.chain(segment, value)
-        except (KeyboardInterrupt, SystemExit) as error:
+        except (KeyboardInterrupt, SystemExit, Halt) as error:
             return Defect(error)
 
     async def run_branch(self, fork: Fork, index: int, stack: Any) -> Any:
@@ -314,7 +321,7 @@ class Concurrent(ABC):
             finally:
                 if driver.holds:
                     permits.release()
-        except (KeyboardInterrupt, SystemExit) as error:
+        except (KeyboardInterrupt, SystemExit, Halt) as error:
             # Raised here it would stop the event loop under threads that still work for this run.
             return Defect(error)
         except Exception as error:  # noqa: BLE001  a copy of the input raised
@@ -346,7 +353,7 @@ class Concurrent(ABC):
             self.env.recorder.skipped(fork, started, stack)
         return Join(fork, race.verdict), None, stack
 
-    instant: ClassVar[dict[type, Callable[..., State]]] = {Open: open, Close: close}
+    instant: ClassVar[dict[type, Callable[..., State]]] = {Open: open, Close: close, Retold: retold}
     waits: ClassVar[dict[type, Callable[..., Any]]] = {
         Segment: segment,
         Spin: spin,

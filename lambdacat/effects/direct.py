@@ -11,7 +11,7 @@ from typing import Any, ClassVar, TypeVar
 from lambdacat.bound import Limits
 from lambdacat.fault import TimedOut
 from lambdacat.machine.environment import ActionCall, Environment
-from lambdacat.machine.fork import Fork, Turn
+from lambdacat.machine.fork import Fork, Retold, Turn
 from lambdacat.machine.meaning import MEANING, ROUND, Open, Sleep, Spent, Spin, Table, advance, raised
 from lambdacat.machine.ops import FAIL, LEAVE, Close, End, Pause, State, fallen, fault_of
 from lambdacat.machine.pausing import Asked, Until
@@ -169,6 +169,10 @@ class Direct:
         seconds = self.env.delay(request, stack)
         if self.env.recorder is not None:
             self.env.recorder.retrying(request, seconds, stack)
+        return self.waited(seconds, request, value, stack)
+
+    def waited(self, seconds: float, request: Sleep | Until, value: Any, stack: Any) -> State:
+        """Go on after ``seconds``, or when a deadline has passed."""
         if self.bounds:
             left = self.bounds[-1].owner.deadline - self.env.clock()
             self.wait(min(seconds, max(0.0, left)))
@@ -185,17 +189,10 @@ class Direct:
 
     def until(self, request: Until, value: Any, stack: Any) -> State:
         """Wait for an instant, but no longer than a deadline."""
-        seconds = max(0.0, request.seconds - self.env.now())
-        if self.bounds:
-            self.wait(min(seconds, max(0.0, self.bounds[-1].owner.deadline - self.env.clock())))
-            if (late := self.expired()) is not None:
-                return late
-        else:
-            self.wait(seconds)
-        return request.inside(value, stack)
+        return self.waited(request.seconds - self.env.now(), request, value, stack)
 
-    def asked(self, request: Asked, value: Any, stack: Any) -> State:
-        """A question that nobody answers here."""
+    def asked(self, request: Asked | Retold, value: Any, stack: Any) -> State:
+        """What the machine knows to answer itself: a question stays open."""
         return request.inside(value, stack)
 
     # Forks ---------------------------------------------------------------------------------------------------------
@@ -243,6 +240,7 @@ class Direct:
         Pause: pause,
         Until: until,
         Asked: asked,
+        Retold: asked,
     }
 
 

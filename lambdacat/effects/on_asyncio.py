@@ -242,8 +242,9 @@ class Branches:
         """Branches that wait for an answer; they are offered to no race."""
         self.overrun: Warning | None = None
         self.expired = False
-        # Who watches or counts must see every branch go through the machine.
-        bare = driver.env.permits is None and driver.env.recorder is None
+        # Who watches, counts or keeps a journal must see every branch go through the machine.
+        env = driver.env
+        bare = env.permits is None and env.recorder is None and env.history is None
         self.cuts: Any = fork.node.memo("short cuts", _short_cuts) if bare else None
         """For each branch the straight run that it is, or None; all None where no branch may take the short cut."""
 
@@ -281,15 +282,24 @@ class Branches:
                     await self.waiter
                 batch, self.done = self.done, []
                 if batch:
-                    pop = self.running.pop
-                    rows = [(pop(task), task) for task in batch]
-                    rows.sort()
-                    race = self._offered(race, rows)
+                    race = self._offered(race, self._rows(batch))
                 if self.expired and race.verdict is None:
                     return race.expired()
         finally:
             if expiry is not None:
                 expiry.cancel()
+
+    def _rows(self, batch: list[Task]) -> list[tuple[int, Task]]:
+        """The branches that ended in a tick, in index order."""
+        running = self.running
+        if len(batch) == len(running):
+            # All of them, and they were started in order.
+            rows = [(index, task) for task, index in running.items()]
+            running.clear()
+            return rows
+        rows = [(running.pop(task), task) for task in batch]
+        rows.sort()
+        return rows
 
     def _exhausted(self) -> bool:
         """Whether every branch has ended or waits."""
@@ -389,11 +399,15 @@ class Branches:
         self.entries.clear()
         cuts = self.cuts if self.fork.plans is not None else None
         for index, task in rows:
-            if cuts is not None and cuts[index] is not None and not task.cancelled() and task.exception() is None:
-                result = task.result()
-                if type(result) is not Fell and type(result) is not Defect:
-                    batch.append((index, True, result))
-                    continue
+            if cuts is not None and cuts[index] is not None:
+                try:
+                    result = task.result()
+                except BaseException:  # noqa: BLE001  looked at below, where it becomes a fault or is raised
+                    pass
+                else:
+                    if type(result) is not Fell and type(result) is not Defect:
+                        batch.append((index, True, result))
+                        continue
             if task.cancelled():
                 # Not by us: somebody cancelled the branch itself, and cancellation is never a value.
                 name = self.fork.node.name

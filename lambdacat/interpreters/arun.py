@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Coroutine, Generator, Mapping
 from contextvars import copy_context
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lambdacat.bound import Limits
 from lambdacat.context import Context, context_of
@@ -13,6 +13,9 @@ from lambdacat.interpreters.run import check_plan, outcome_of
 from lambdacat.machine.environment import Environment
 from lambdacat.machine.meaning import MEANING, Table
 from lambdacat.plan import Plan
+
+if TYPE_CHECKING:
+    from lambdacat.interpreters.journal import Journal
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -92,11 +95,21 @@ async def arun(
     value: A,
     *,
     context: Context | Mapping[str, Any] | None = None,
+    journal: Journal | None = None,
     observers: Collection[Callable[[Any], object]] = (),
     limits: Limits = _LIMITS,
 ) -> Outcome[B]:
-    """The result, computed concurrently on asyncio or trio. Cancellation passes through as itself."""
+    """The result, computed concurrently on asyncio or trio. Cancellation passes through as itself.
+
+    With a journal the run survives its process: the same call, or ``resume``, goes on where it stopped.
+    """
     check_plan("arun", plan)
+    if journal is not None:
+        from lambdacat.interpreters.journal import check_journal
+        from lambdacat.interpreters.runs import arun_durable
+
+        check_journal(journal)
+        return (await arun_durable(plan, value, journal, context_of(context), limits, observers))[0]
     if observers:
         from lambdacat.interpreters.traced import arun_watched
 

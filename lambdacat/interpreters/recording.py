@@ -8,11 +8,11 @@ from typing import Any
 from lambdacat.event import Emitted, Finished, Retrying, Span, Started, Status, Trace
 from lambdacat.fault import Fault, Waiting, settled
 from lambdacat.machine.fork import Fork
-from lambdacat.machine.meaning import MEANING, TRIES, Sleep, Table, _enter_sequence_apart, _turn, raised
+from lambdacat.machine.meaning import APART, TRIES, Sleep, Table, raised
 from lambdacat.machine.ops import FAIL, LEAVE, State
 from lambdacat.machine.segment import Leaf, Request, Segment
 from lambdacat.machine.trail import Kind, Trail
-from lambdacat.plan import Composite, LoopWhile, Pure, Sequence, Task, _Identity
+from lambdacat.plan import Composite, Pure, Task, _Identity
 
 
 class Row:
@@ -205,13 +205,6 @@ SPAN = Kind(
 )
 
 
-def _enter_loop_apart(node: LoopWhile[Any, Any], value: Any, stack: Any) -> State:
-    return _turn(node, value, 0, stack)
-
-
-_INSIDE: Table = {**MEANING, Sequence: _enter_sequence_apart, LoopWhile: _enter_loop_apart}
-
-
 def _watched(node: Any, value: Any, stack: Any) -> State:
     return Begin(node), value, stack
 
@@ -221,7 +214,7 @@ def watched_table() -> Table:
     from lambdacat.plan import Plan
 
     plain = (Task, Pure, _Identity)
-    return {kind: enter if not issubclass(kind, Plan) or kind in plain else _watched for kind, enter in _INSIDE.items()}
+    return {kind: enter if not issubclass(kind, Plan) or kind in plain else _watched for kind, enter in APART.items()}
 
 
 def begun(recorder: Recorder, request: Begin, value: Any, stack: Any) -> State:
@@ -229,7 +222,7 @@ def begun(recorder: Recorder, request: Begin, value: Any, stack: Any) -> State:
     node = request.node
     row = recorder.begin(node.name, Trail(stack, (), value, node), value, stack)
     below = (SPAN, None, row, stack)
-    enter = _INSIDE.get(type(node)) or _INSIDE[Composite]
+    enter = APART.get(type(node)) or APART[Composite]
     try:
         return enter(node, value, below)
     except Exception as error:  # noqa: BLE001  a selector, lens or condition of the user's raised

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from contextvars import copy_context
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from returns.result import Failure, Success
 
@@ -14,6 +14,9 @@ from lambdacat.effects.direct import Direct
 from lambdacat.fault import Outcome, settled
 from lambdacat.machine.environment import Environment
 from lambdacat.plan import Plan
+
+if TYPE_CHECKING:
+    from lambdacat.interpreters.journal import Journal
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -32,13 +35,21 @@ def run(
     value: A,
     *,
     context: Context | Mapping[str, Any] | None = None,
+    journal: Journal | None = None,
     observers: Collection[Callable[[Any], object]] = (),
 ) -> Outcome[B]:
     """The result, computed in this thread with branches left to right. Errors: ``WouldBlock`` if an action suspends.
 
-    Here and in every other runner, ``context`` is a ``Context`` or a mapping of names to what tasks may ask for.
+    Here and in every other runner, ``context`` is a ``Context`` or a mapping of names to what tasks may ask for. With a
+    journal the run survives its process: the same call goes on where it stopped.
     """
     check_plan("run", plan)
+    if journal is not None:
+        from lambdacat.interpreters.journal import check_journal
+        from lambdacat.interpreters.runs import run_durable
+
+        check_journal(journal)
+        return run_durable(plan, value, journal, context_of(context), observers)
     if observers:
         from lambdacat.interpreters.traced import run_watched
 

@@ -9,7 +9,9 @@ from typing import Any, Generic, TypeVar, final
 
 from lambdacat.bound import Limits
 from lambdacat.context import Context, context_of
+from lambdacat.effects.on_asyncio import outlast
 from lambdacat.event import Ended, Event
+from lambdacat.interpreters.journal import Journal, check_journal
 from lambdacat.interpreters.run import check_plan
 from lambdacat.plan import Plan
 
@@ -36,17 +38,20 @@ class _Feed:
         self.events.append(item)
         self.wake.set()
 
+    def end(self, error: BaseException | None) -> None:
+        """The run is over; nothing more will come."""
+        self.error = self.error or error
+        self.over.set()
+        self.wake.set()
 
-async def _feed(feed: _Feed, plan: Any, value: Any, context: Context, limits: Limits) -> None:
-    from lambdacat.interpreters.traced import arun_watched
+
+async def _feed(feed: _Feed, plan: Any, value: Any, context: Context, limits: Limits, journal: Any) -> None:
+    from lambdacat.interpreters.arun import arun
 
     try:
-        await arun_watched(plan, value, context, limits, (feed.put,))
+        await arun(plan, value, context=context, journal=journal, limits=limits, observers=(feed.put,))
     except BaseException as error:  # noqa: BLE001  it is raised again where the events are read
         feed.error = error
-    finally:
-        feed.over.set()
-        feed.wake.set()
 
 
 def _spawn(feed: _Feed, *given: Any) -> Any:
@@ -58,6 +63,8 @@ def _spawn(feed: _Feed, *given: Any) -> Any:
     except RuntimeError:
         return _spawn_on_trio(feed, *given)
     task = loop.create_task(_feed(feed, *given))
+    # Told by the task and not by its work: one that is cancelled before its first step never begins it.
+    task.add_done_callback(lambda ended: feed.end(asyncio.CancelledError() if ended.cancelled() else None))
 
     def cancel() -> None:
         if not task.done() and not loop.is_closed():
@@ -74,6 +81,7 @@ def _spawn_on_trio(feed: _Feed, *given: Any) -> Any:
     async def guarded() -> None:
         with scope:
             await _feed(feed, *given)
+        feed.end(None)
 
     # Contextvars of the reader flow down, as they do into a task of asyncio.
     from contextvars import copy_context
@@ -89,11 +97,14 @@ class EventStream(AsyncIterator["Event[B_co]"], Generic[B_co]):
     A bare ``async for`` that is left early cancels the run by the next tick.
     """
 
-    def __init__(self, plan: Plan[Any, B_co], value: Any, context: Context, limits: Limits) -> None:
-        self._given = (plan, value, context, limits)
+    def __init__(
+        self, plan: Plan[Any, B_co], value: Any, context: Context, limits: Limits, journal: Journal | None
+    ) -> None:
+        self._given = (plan, value, context, limits, journal)
         self._feed: _Feed | None = None
         self._cancel: Any = None
         self._done = False
+        self._being_read = False
 
     def _start(self) -> _Feed:
         if self._feed is None:
@@ -107,6 +118,15 @@ class EventStream(AsyncIterator["Event[B_co]"], Generic[B_co]):
         return self
 
     async def __anext__(self) -> Event[B_co]:
+        if self._being_read:
+            raise RuntimeError("this stream is being read already: an event goes to one reader; open a stream for each")
+        self._being_read = True
+        try:
+            return await self._next()
+        finally:
+            self._being_read = False
+
+    async def _next(self) -> Event[B_co]:
         if self._done:
             raise StopAsyncIteration
         feed = self._start()
@@ -131,17 +151,23 @@ class EventStream(AsyncIterator["Event[B_co]"], Generic[B_co]):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None, /
     ) -> None:
-        from anyio import CancelScope
-
         feed = self._start()
         self._done = True
         if not feed.over.is_set():
             self._cancel()
-            with CancelScope(shield=True):
-                await feed.over.wait()
+            await outlast(feed.over.is_set, self._stopped)
         # What must end the program does so here too; that the run was cancelled is what leaving early means.
         if kind is None and isinstance(feed.error, (KeyboardInterrupt, SystemExit)):
             raise feed.error
+
+    async def _stopped(self) -> None:
+        """Until the run is over. Who is cancelled while waiting is told to hurry, and so is the run."""
+        assert self._feed is not None
+        try:
+            await self._feed.over.wait()
+        except BaseException:
+            self._cancel()
+            raise
 
     def __del__(self) -> None:
         if self._cancel is not None and self._feed is not None and not self._feed.over.is_set():
@@ -153,8 +179,11 @@ def stream(
     value: A,
     *,
     context: Context | Mapping[str, Any] | None = None,
+    journal: Journal | None = None,
     limits: Limits = _LIMITS,
 ) -> EventStream[B]:
     """The events of a run as they happen, ``Ended`` last: ``async with stream(plan, value) as events``."""
     check_plan("stream", plan)
-    return EventStream(plan, value, context_of(context), limits)
+    if journal is not None:
+        check_journal(journal)
+    return EventStream(plan, value, context_of(context), limits, journal)

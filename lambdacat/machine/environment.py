@@ -19,8 +19,8 @@ class Environment:
     """One run, as everything that runs in it sees it."""
 
     __slots__ = (
-        "_began", "_id", "_limiter", "abandoned", "at", "backend", "clock", "context", "eager", "home", "limits",
-        "permits", "post", "recorder",
+        "_began", "_id", "_limiter", "abandoned", "at", "backend", "clock", "context", "eager", "epoch", "history",
+        "home", "limits", "permits", "post", "recorder",
     )  # fmt: skip
 
     def __init__(self, context: Context, clock: Callable[[], float], limits: Limits, recorder: Any = None) -> None:
@@ -39,6 +39,10 @@ class Environment:
         self.post: Callable[[Callable[[], object]], object] | None = None
         self.eager = 0
         """Branches that are being started on one Python stack."""
+        self.history: Any = None
+        """The journal of a durable run."""
+        self.epoch = 0
+        """Which ownership of a durable run this is."""
         self._limiter: Any = None
         self._id = ""
         self._began: tuple[float, float] | None = None
@@ -49,6 +53,10 @@ class Environment:
             self._began = (self.context.wall(), self.clock())
         wall, clock = self._began
         return wall + self.clock() - clock
+
+    def named(self, run: str, epoch: int) -> None:
+        """The run has a name that outlives this process."""
+        self._id, self.epoch = run, epoch
 
     @property
     def id(self) -> str:
@@ -112,9 +120,14 @@ class ActionCall:
         return attempt_of(self._stack)
 
     @property
-    def key(self) -> tuple[object, ...]:
-        """The run, the place, and which execution of it, whatever the attempt."""
-        return (self._env.id, self._site.path(), self._site.turns(attempts=False))
+    def key(self) -> tuple[str, str]:
+        """The run, and which execution of which node, whatever the attempt."""
+        return self._env.id, self._site.key(attempts=False)
+
+    @property
+    def epoch(self) -> int:
+        """Which ownership of the run it is in."""
+        return self._env.epoch
 
     @property
     def step(self) -> str:

@@ -7,17 +7,18 @@ from typing import Any
 from attrs import evolve
 from returns.result import Failure, Success
 
-from lambdacat.fault import AllFailed, Fault, TimedOut, TooFew, Waiting, settled
-from lambdacat.machine.ops import FAIL, LEAVE, LOST, WON, State, fault_of
+from lambdacat.fault import AllFailed, Fault, PlanChanged, TimedOut, TooFew, Waiting, settled
+from lambdacat.machine.ops import FAIL, LEAVE, LOST, WON, Halt, State, fault_of
 from lambdacat.machine.pausing import suspended
 from lambdacat.machine.segment import Request
 from lambdacat.machine.trail import Kind, Trail
 from lambdacat.merging import Conflict, merge, mutable_parts, own_copy
 from lambdacat.optics import Traversal
 from lambdacat.plan import Parallel
-from lambdacat.policy import ALL, NBest, Race, Verdict
+from lambdacat.policy import ALL, Entry, NBest, Race, Verdict
 
 Held = tuple[tuple[int, Waiting], ...]
+Told = tuple[int, bool]
 
 
 class Fork(Request):
@@ -72,7 +73,7 @@ class Turn(Request):
         """Whether no branch is left to run."""
         return self.race.verdict is not None or self.index == self.fork.total
 
-    def ended(self, won: bool, value: Any) -> Any:
+    def ended(self, won: bool, value: Any, below: Any) -> Any:
         """The turn after this one's branch."""
         if not won and isinstance(value, Waiting):
             return Turn(self.fork, self.race, self.index + 1, (*self.held, (self.index, value)))
@@ -91,6 +92,38 @@ class Turn(Request):
         return fork.plan(index), given, (BRANCH, fork.node, self, stack)
 
 
+class Retold(Request):
+    """The next of the branches that once decided a fork, or the verdict that they came to."""
+
+    __slots__ = ("entries", "fork", "index", "kind", "rest", "split")
+
+    def __init__(self, fork: Fork, kind: Any, rest: tuple[Told, ...], split: int, entries: tuple[Entry, ...]) -> None:
+        self.fork = fork
+        self.kind = kind
+        self.rest = rest
+        """Branches still to be retold, with whether each had won."""
+        self.split = split
+        """How many of them decided the race; the others are faults beside its results."""
+        self.entries = entries
+        self.index = rest[0][0] if rest else -1
+
+    def ended(self, won: bool, value: Any, below: Any) -> Any:
+        """What comes after this branch. Errors: ``Halt`` when it ended otherwise than it once did."""
+        (index, once), *rest = self.rest
+        if won is not once:
+            site, name = Trail(below, (), self.fork.value, self.fork.node), self.fork.node.name
+            recorded, found = (f"branch {index} of {name} that {'won' if how else 'failed'}" for how in (once, won))
+            raise Halt(PlanChanged(recorded=recorded, found=found, at=site, name=name))
+        return Retold(self.fork, self.kind, tuple(rest), self.split, (*self.entries, (index, won, value)))
+
+    def inside(self, value: Any, stack: Any) -> State:
+        fork = self.fork
+        if self.rest:
+            return fork.plan(self.index), fork.input(self.index), (BRANCH, fork.node, self, stack)
+        entries, missing = self.entries[: self.split], self.entries[self.split :]
+        return Join(fork, Verdict(self.kind, entries, missing)), None, stack
+
+
 class Join:
     """The op of a fork that has its verdict."""
 
@@ -105,11 +138,11 @@ class Join:
 
 
 def _leave_branch(value: Any, node: Any, turn: Any, below: Any) -> State:
-    return turn.ended(True, value), None, below
+    return turn.ended(True, value, below), None, below
 
 
 def _failed_branch(fault: Fault, node: Any, turn: Any, below: Any) -> State:
-    return turn.ended(False, fault), None, below
+    return turn.ended(False, fault, below), None, below
 
 
 def enter_join(op: Join, _: Any, stack: Any) -> State:
@@ -171,8 +204,9 @@ def _branch_child(node: Any, turn: Any) -> Any:
     return turn.index if type(node) is Parallel else 0
 
 
-def _branch_part(turn: Any) -> int:
-    return int(turn.index)
+def _branch_part(turn: Any) -> int | None:
+    # The branches of a parallel are told apart by their paths.
+    return int(turn.index) if turn.fork.plans is None else None
 
 
 BRANCH = Kind(_leave_branch, _failed_branch, child=_branch_child, whole=lambda turn: turn.fork.value, turn=_branch_part)

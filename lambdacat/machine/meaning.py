@@ -389,6 +389,14 @@ MEANING: Table = {
 }
 
 
+def _enter_loop_apart(node: LoopWhile[Any, Any], value: Any, stack: Any) -> State:
+    return _turn(node, value, 0, stack)
+
+
+APART: Table = {**MEANING, Sequence: _enter_sequence_apart, LoopWhile: _enter_loop_apart}
+"""The same meaning with every node entered by itself, for interpreters that look at each action."""
+
+
 def _learn(kind: type, table: Table) -> Callable[[Any, Any, Any], State]:
     """How a user's own class of nodes is entered."""
     if not issubclass(kind, Composite):

@@ -36,6 +36,15 @@ FAIL = _Drop("FAIL")
 """Leave the frame on top with the fault that is the value."""
 
 
+class Halt(BaseException):
+    """Stops a run at once, past every policy, handler and retry: its journal cannot be kept, or is another plan's."""
+
+    def __init__(self, reason: Any) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        """The exception to raise, or the fault that the run ends with."""
+
+
 class End(Request):
     """The run, or a branch that runs on its own, is at its end: with its value, or with its fault."""
 

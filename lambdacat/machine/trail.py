@@ -40,7 +40,7 @@ class Kind:
         self.whole = whole
         """The value outside, for frames inside of which values are something else."""
         self.turn = turn
-        """Which round, attempt or part it is in, for frames that are entered more than once."""
+        """Which round, attempt or part it is in, for frames that are entered more than once; None where it is not."""
         self.retried = retried
         """Whether those are attempts at the same thing."""
         self.bottom = bottom
@@ -89,7 +89,7 @@ class Trail:
             for kind, _, data in frames(self._stack)
             if kind.turn is not None and (attempts or not kind.retried)
         ]
-        return tuple(reversed(found))
+        return tuple(turn for turn in reversed(found) if turn is not None)
 
     def key(self, attempts: bool = True) -> str:
         """Path and turns as one text: which node, and which execution of it."""
@@ -134,7 +134,7 @@ class KeyBelow(NamedTuple):
 
     def at(self, extra: At) -> str:
         """The key of a node at ``extra`` from there."""
-        below = "/".join(map(step_text, extra))
+        below = str(extra[0]) if len(extra) == 1 and type(extra[0]) is int else "/".join(map(step_text, extra))
         path = f"{self.path}/{below}" if self.path and below else self.path or below
         return f"{path}#{self.turns}" if self.turns else path
 
@@ -154,15 +154,44 @@ def key_of(stack: Stack, attempts: bool = True) -> KeyBelow:
     turns: list[str] = []
     while stack is not None:
         kind, node, data, stack = stack
-        steps.extend(map(step_text, reversed(_step(kind, node, data))))
-        if kind.turn is not None:
-            if not kind.retried:
-                turns.append(str(kind.turn(data)))
-            elif attempts:
-                turns.append(f"a{kind.turn(data)}")
+        steps.append(_step_of(kind, node, data))
+        turn = None if kind.turn is None else kind.turn(data)
+        if turn is not None and (attempts or not kind.retried):
+            turns.append(f"a{turn}" if kind.retried else str(turn))
     steps.reverse()
     turns.reverse()
-    return KeyBelow("/".join(steps), ".".join(turns))
+    return KeyBelow("/".join(filter(None, steps)), ".".join(turns))
+
+
+def key_above(below: KeyBelow, stack: Stack) -> KeyBelow:
+    """``key_of(stack)``, from the key of the stack without its topmost frame."""
+    kind, node, data, _ = stack
+    path, turns = below
+    if step := _step_of(kind, node, data):
+        path = f"{path}/{step}" if path else step
+    turn = None if kind.turn is None else kind.turn(data)
+    if turn is not None:
+        text = f"a{turn}" if kind.retried else str(turn)
+        turns = f"{turns}.{text}" if turns else text
+    return KeyBelow(path, turns)
+
+
+def _step_of(kind: Kind, node: Any, data: Any) -> str:
+    """The part of a key that one frame is."""
+    child = kind.child(node, data) if callable(kind.child) else kind.child
+    if child is None:
+        return ""
+    known: dict[Any, str] = node.memo("step texts", _no_texts)
+    try:
+        return known[child]
+    except KeyError:
+        steps = step_to(node, child) if type(child) is int else (child,)
+        text = known[child] = "/".join(map(step_text, steps))
+        return text
+
+
+def _no_texts(_: object) -> dict[Any, str]:
+    return {}
 
 
 class Settled:

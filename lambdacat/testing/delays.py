@@ -9,7 +9,7 @@ from attrs import field, frozen
 
 from lambdacat.bound import seconds_of
 from lambdacat.plan import Plan, Task
-from lambdacat.testing.regrow import rebuilt, with_action
+from lambdacat.regrow import rebuilt, with_action
 
 A = TypeVar("A")
 B = TypeVar("B")

@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 
 from lambdacat.place import PlanError
 from lambdacat.plan import Choose, Parallel, Plan, Sequence, identity
+from lambdacat.regrow import swapped
 from lambdacat.structure import fold
-from lambdacat.testing.regrow import swapped
 
 A = TypeVar("A")
 Node = Plan[Any, Any]

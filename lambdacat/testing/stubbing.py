@@ -12,8 +12,8 @@ from attrs import frozen
 from lambdacat.leaf import code_flags
 from lambdacat.place import PlanError
 from lambdacat.plan import Plan, Task
+from lambdacat.regrow import rebuilt, with_action
 from lambdacat.structure import fold
-from lambdacat.testing.regrow import rebuilt, with_action
 
 A = TypeVar("A")
 B = TypeVar("B")

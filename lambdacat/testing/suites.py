@@ -93,6 +93,19 @@ def _interpreted(plan: Plan[Any, Any], value: Any) -> Outcome[Any]:
     return outcome
 
 
+def _durable(plan: Plan[Any, Any], value: Any) -> Outcome[Any]:
+    """A run with a journal, and the same once more from what the journal says."""
+    from lambdacat.codec import Codecs
+    from lambdacat.interpreters.arun import arun
+    from lambdacat.interpreters.journal import MemoryJournal
+    from lambdacat.testing.loop import virtual_asyncio_run
+    from lambdacat.testing.sample import Circle, Point, Sample, Square
+
+    journal = MemoryJournal(codecs=Codecs(Sample, Point, Circle, Square))
+    virtual_asyncio_run(partial(arun, journal=journal), plan, value)
+    return run(plan, value, journal=journal)
+
+
 def _optimised(plan: Plan[Any, Any], value: Any) -> Outcome[Any]:
     from lambdacat.rewrite import optimise
 
@@ -109,6 +122,7 @@ def interpreters() -> Mapping[str, Interpreter]:
         "atraced": _atraced,
         "stateful": _stateful,
         "interpret": _interpreted,
+        "durable": _durable,
         "optimised": _optimised,
     }
     if find_spec("trio") is None:

@@ -1,0 +1,235 @@
+"""What changed between two values of one class, as small data.
+
+Records are compared field by field, mappings key by key, sequences by what they have in common; parts that are one
+object are never looked into. Where a part cannot be followed it is put whole: a change may be larger than it must be,
+and is never wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import compress, count
+from operator import is_not
+from typing import Any, Final, TypeAlias, final
+
+from attrs import frozen
+from rpds import HashTrieSet
+
+from lambdacat.codec.tables import DEEPEST
+from lambdacat.codec.text import on_fresh_stack
+from lambdacat.place import Attr, Item, Place
+from lambdacat.record import record_of
+
+
+@final
+@frozen
+class Put:
+    """Another value there."""
+
+    value: Any
+
+
+@final
+@frozen
+class Gone:
+    """The item is no longer there."""
+
+
+@final
+@frozen
+class Splice:
+    """A sequence whose items from ``start`` up to ``stop`` were replaced by ``parts``."""
+
+    start: int
+    stop: int
+    parts: tuple[Any, ...]
+
+
+@final
+@frozen
+class Members:
+    """A set that lost members and got others."""
+
+    removed: tuple[Any, ...]
+    added: tuple[Any, ...]
+
+
+Op: TypeAlias = Put | Gone | Splice | Members
+
+Delta: TypeAlias = tuple[tuple[Place, Op], ...]
+"""Changes in the order in which they are made, each with its place; the empty one is no change."""
+
+_Found: TypeAlias = list[tuple[Place, Op]]
+
+
+def changes(before: Any, after: Any) -> Delta | None:
+    """What to change in ``before`` to have ``after``; None when they are of different classes.
+
+    Law: ``applied(before, changes(before, after)) == after``, with the same classes at every level.
+    """
+    if type(before) is not type(after):
+        return None
+    try:
+        return tuple(_found((), before, after, DEEPEST))
+    except RecursionError:
+        return tuple(on_fresh_stack(lambda: _found((), before, after, DEEPEST)))
+
+
+def _found(place: Place, before: Any, after: Any, room: int) -> _Found:
+    if before is after:
+        return []
+    kind = type(before)
+    if type(after) is not kind or room <= 0:
+        return [(place, Put(after))]
+    if kind in _EXACT:
+        return [] if before == after else [(place, Put(after))]
+    if (record := record_of(kind)) is not None:
+        return _in_fields(place, record.names, record.read(before), record.read(after), room - 1)
+    if kind is tuple or kind is list:
+        return _in_row(place, before, after, room - 1)
+    if kind in _SETS:
+        return _in_set(place, before, after, room - 1)
+    if isinstance(before, Mapping):
+        return _in_items(place, before, after, room - 1)
+    # Equal is not the same: 0.0 and -0.0, two times of one instant, two spellings of a decimal.
+    return [] if before == after and repr(before) == repr(after) else [(place, Put(after))]
+
+
+_EXACT: Final = frozenset({bool, int, str, bytes, bytearray, type(None)})
+"""Classes whose equal values are the same."""
+
+_SETS: Final = frozenset({set, frozenset, HashTrieSet})
+
+
+def _in_fields(place: Place, names: tuple[str, ...], before: Any, after: Any, room: int) -> _Found:
+    found: _Found = []
+    for at in compress(count(), map(is_not, before, after)):
+        found += _found((*place, Attr(names[at])), before[at], after[at], room)
+    return found
+
+
+# --- by key ----------------------------------------------------------------------------------------------------------
+
+_NONE: Final[Any] = object()
+
+
+def _in_items(place: Place, before: Mapping[Any, Any], after: Mapping[Any, Any], room: int) -> _Found:
+    whole: _Found = [(place, Put(after))]
+    if not _same_keys(before, after, room):
+        return whole
+    found: _Found = []
+    kept = 0
+    for key, part in after.items():
+        old = before.get(key, _NONE)
+        kept += old is not _NONE
+        if old is not part:
+            found += (
+                [((*place, Item(key)), Put(part))] if old is _NONE else _found((*place, Item(key)), old, part, room)
+            )
+    if kept < len(before):
+        gone = [((*place, Item(key)), Gone()) for key in before if key not in after]
+        found = [*gone, *found]
+    if not kept or not all(_is_steady(step.key) for step in _steps(found, len(place))):
+        return whole if found else []
+    if type(before) is dict and [*(k for k in before if k in after), *(k for k in after if k not in before)] != [
+        *after
+    ]:
+        return whole
+    return found
+
+
+def _steps(found: _Found, depth: int) -> Iterator[Any]:
+    return (place[depth] for place, _ in found)
+
+
+def _same_keys(before: Mapping[Any, Any], after: Mapping[Any, Any], room: int) -> bool:
+    """Whether equal keys are the same: 1 and True are equal, and a mapping keeps the one it had."""
+    if set(map(type, before)) | set(map(type, after)) <= {str}:
+        return True
+    own = {key: key for key in before}
+    return all(not _found((), own.get(key, key), key, room) for key in after)
+
+
+def _is_steady(key: Any) -> bool:
+    """Whether the key would find itself after it was stored and read: NaN is found by identity alone."""
+    kind = type(key)
+    if kind in _EXACT:
+        return True
+    if kind is tuple or kind is frozenset:
+        return all(map(_is_steady, key))
+    record = record_of(kind)
+    return bool(key == key) if record is None else all(map(_is_steady, record.read(key)))
+
+
+def _in_set(place: Place, before: Any, after: Any, room: int) -> _Found:
+    own = {part: part for part in before}
+    # A member that is equal to another one and not the same goes out first, or it would stay.
+    added = tuple(part for part in after if (old := own.get(part, _NONE)) is _NONE or _found((), old, part, room))
+    other = set(added)
+    removed = tuple(part for part in before if part in other or part not in after)
+    if not removed and not added:
+        return []
+    if len(added) == len(after) or not all(map(_is_steady, (*removed, *added))):
+        return [(place, Put(after))]
+    return [(place, Members(removed, added))]
+
+
+# --- by order --------------------------------------------------------------------------------------------------------
+
+
+def _in_row(place: Place, before: Any, after: Any, room: int) -> _Found:
+    dropped = _slid(before, after)
+    if dropped:
+        return [
+            (place, Splice(0, dropped, ())),
+            (place, Splice(len(before) - dropped, len(before) - dropped, (*after[len(before) - dropped :],))),
+        ]
+    start, first = _common(place, before, after, room)
+    end = _common_end(before, after, start, room)
+    old, new = len(before) - start - end, len(after) - start - end
+    pairs = min(old, new)
+    found = list(first)
+    for at in range(start + 1, start + pairs):
+        if before[at] is not after[at]:
+            found += _found((*place, Item(at)), before[at], after[at], room)
+    parts = (*after[start : start + new],)
+    if pairs and len(found) >= pairs and all(len(spot) == len(place) + 1 and type(op) is Put for spot, op in found):
+        whole = new == len(after) and old == len(before)
+        return [(place, Put(after) if whole else Splice(start, start + old, parts))]
+    if old != new:
+        found.append((place, Splice(start + pairs, start + old, parts[pairs:])))
+    return found
+
+
+def _common(place: Place, before: Any, after: Any, room: int) -> tuple[int, _Found]:
+    """How many items the beginnings share, and what changed in the first that they do not."""
+    shared = min(len(before), len(after))
+    for at in compress(count(), map(is_not, before, after)):
+        first = _found((*place, Item(at)), before[at], after[at], room)
+        if first:
+            return at, first
+    return shared, []
+
+
+def _common_end(before: Any, after: Any, start: int, room: int) -> int:
+    """How many items the ends share that are past ``start`` in both."""
+    most = min(len(before), len(after)) - start
+    for at in compress(count(), map(is_not, reversed(before), reversed(after))):
+        if at >= most or _found((), before[-1 - at], after[-1 - at], room):
+            return min(at, most)
+    return most
+
+
+def _slid(before: Any, after: Any) -> int:
+    """How many items were dropped in front of a row that otherwise only grew at its end; 0 for any other change."""
+    if len(before) < 2 or not after or _alike(before[0], after[0]):
+        return 0
+    dropped = next((at for at, part in enumerate(before) if _alike(part, after[0])), 0)
+    kept = len(before) - dropped
+    if not dropped or kept > len(after) or not all(map(_alike, before[dropped:], after)):
+        return 0
+    return dropped
+
+
+def _alike(before: Any, after: Any) -> bool:
+    return before is after or (type(before) in _EXACT and type(before) is type(after) and bool(before == after))

@@ -1,0 +1,58 @@
+"""Which classes a type speaks of."""
+
+from __future__ import annotations
+
+import typing
+from enum import Enum
+from typing import Any
+
+from lambdacat.record import field_type, record_of
+
+
+def classes_in(hint: Any) -> frozenset[type]:
+    """Every class of records and every enum that can be reached from a type or annotation.
+
+    Through fields, type arguments, unions, ``Annotated``, aliases and bounds of type variables. What cannot be
+    resolved is left out: a class that only type checkers see cannot be found.
+    """
+    found: set[type] = set()
+    rest: list[Any] = [hint]
+    seen: set[int] = set()
+    kept: list[Any] = []  # an annotation made on the fly must live as long as its id is remembered
+    while rest:
+        one = rest.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        kept.append(one)
+        if isinstance(one, type) and typing.get_origin(one) is None:
+            if issubclass(one, Enum) and one.__module__ != "enum":
+                found.add(one)
+                continue
+            record = record_of(one)
+            if record is not None:
+                found.add(one)
+                rest.extend(_field_hint(one, name) for name in record.names)
+        rest.extend(_inside(one))
+    return frozenset(found)
+
+
+def _field_hint(cls: Any, name: str) -> Any:
+    fields = getattr(cls, "model_fields", None)
+    if isinstance(fields, dict) and name in fields:
+        return fields[name].annotation
+    return field_type(cls, name)
+
+
+def _inside(hint: Any) -> list[Any]:
+    """What an annotation is made of."""
+    if typing.get_origin(hint) is typing.Literal:
+        return [type(value) for value in typing.get_args(hint)]
+    parts: list[Any] = [typing.get_origin(hint), getattr(hint, "__supertype__", None)]
+    for part in typing.get_args(hint):
+        parts.extend(part if isinstance(part, (list, tuple)) else [part])
+    if isinstance(hint, typing.TypeVar):
+        parts.extend((hint.__bound__, *hint.__constraints__))
+    if hasattr(hint, "__value__") and not isinstance(hint, type):  # type X = ... of Python 3.12
+        parts.append(hint.__value__)
+    return parts

@@ -1,0 +1,243 @@
+"""What a durable run knows of its past, and what it adds to it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lambdacat.codec import Codecs
+from lambdacat.context import idempotency_key
+from lambdacat.fault import PlanChanged, TimedOut
+from lambdacat.interpreters.journal import FORMAT, Answerable, Document, Grouped, Journal, Past, sealed
+from lambdacat.interpreters.outcomes import outcome_of, outcome_tree
+from lambdacat.interpreters.shape import NOWHERE, Change, Moved, compared, lenses_text, shape
+from lambdacat.machine.fork import Fork
+from lambdacat.machine.ops import Halt
+from lambdacat.machine.pausing import Asked
+from lambdacat.machine.segment import Fell, Leaf, Suspends
+from lambdacat.machine.trail import KeyBelow, Trail, key_above, key_of
+from lambdacat.plan import Plan
+from lambdacat.policy import All, Settled, Verdict
+
+NEW: Any = object()
+"""No entry answers for an action: it must be performed."""
+
+
+class History:
+    """One run's journal while it runs: entries by key, and the end of the chain."""
+
+    def __init__(self, journal: Journal, codecs: Codecs) -> None:
+        self.journal = journal
+        self.codecs = codecs
+        self.run = ""
+        self.seed = 0
+        self.number = 0
+        """Of the next entry."""
+        self.digest = b""
+        self.last: Document = {}
+        self.known: defaultdict[str, dict[str, Document]] = defaultdict(dict)
+        """Entries by kind, then by key."""
+        self.used: set[str] = set()
+        """Keys of the actions that the journal answered for."""
+        self._top: tuple[Any, KeyBelow] = (None, KeyBelow("", ""))
+        self._below: tuple[Any, KeyBelow] = (None, KeyBelow("", ""))
+        self.tick: Any = None
+        """What appends the entries of one tick together, on an event loop."""
+        self._answers: Mapping[str, bytes] | None = None
+
+    # Beginning and end ---------------------------------------------------------------------------------------------
+
+    def begin(self, plan: Plan[Any, Any], value: Any, run: str, seed: int, wall: float, **more: Any) -> None:
+        """Start an empty journal. Errors: ``NotStorable`` for an input that cannot be read back."""
+        self.run, self.seed = run, seed
+        given = self.codecs.to_tree(value)
+        rows = shape(plan)
+        self.append([
+            {"kind": "begin", "run": run, "format": FORMAT, "seed": seed, "at": wall, **more, "plan": rows,
+             "input": given}
+        ])  # fmt: skip
+
+    def resume(self, plan: Plan[Any, Any], past: Past) -> None:
+        """Take up what a journal says. Errors: ``Halt`` with ``PlanChanged`` when the plan is another."""
+        difference = compared(past.begin["plan"], plan)
+        if isinstance(difference, Change):
+            raise Halt(difference.fault())
+        self.recall(past, difference)
+
+    def recall(self, past: Past, moved: Moved = NOWHERE) -> None:
+        """Know every entry of the past, under the key that it has now."""
+        self.run, self.seed = past.run, past.begin["seed"]
+        self.number, self.digest, self.last = len(past.documents), past.digest, past.documents[-1]
+        known = self.known
+        for document in past.documents:
+            if "key" in document:
+                now = moved.document(document) if moved.prefixes else document
+                known[now["kind"]][now["key"]] = now
+
+    def end(self, outcome: str, says: str, waits_for: Sequence[str] = ()) -> None:
+        """How the run has ended, unless the journal says so already."""
+        document: Document = {"kind": "end", "outcome": outcome, "says": says, "questions": list(waits_for)}
+        # The words may differ: a persistent map that was read prints its keys in another order.
+        if any(self.last.get(name) != document[name] for name in ("kind", "outcome", "questions")):
+            self.append([document])
+
+    # Writing -------------------------------------------------------------------------------------------------------
+
+    def append(self, documents: list[Document]) -> None:
+        """Make entries safe, in one transaction where the journal can. Errors: ``Halt`` when it cannot be kept."""
+        number, digest, entries = self.number, self.digest, []
+        for document in documents:
+            digest, entry = sealed(digest, {"n": number, **document})
+            entries.append(entry)
+            number += 1
+        try:
+            if len(entries) > 1 and isinstance(self.journal, Grouped):
+                self.journal.append_all(entries)
+            else:
+                for entry in entries:
+                    self.journal.append(entry)
+        except Exception as error:  # noqa: BLE001  whatever a journal says when it cannot be written ends the run
+            raise Halt(error) from None
+        self.number, self.digest, self.last = number, digest, documents[-1]
+
+    # Actions -------------------------------------------------------------------------------------------------------
+
+    def key(self, leaf: Leaf, stack: Any) -> str:
+        """The key of a leaf on a stack."""
+        if stack is None:
+            return KeyBelow("", "").at(leaf.at)
+        top, below = self._top, self._below
+        if top[0] is not stack:
+            # The leaves of a straight run have one stack, and the rounds of a loop one below them.
+            if below[0] is not stack[3]:
+                below = self._below = (stack[3], key_of(stack[3]))
+            top = self._top = (stack, key_above(below[1], stack))
+        return top[1].at(leaf.at)
+
+    def answer(self, key: str, leaf: Leaf, index: int, value: Any, stack: Any) -> Any:
+        """What an action gave when it was performed: its result, ``Fell``, or ``NEW``."""
+        document = self.known["done"].get(key)
+        if document is None:
+            return NEW
+        node: Any = leaf.node
+        if document["name"] != node.name or document["lenses"] != signature(leaf):
+            raise Halt(_other_task(document, leaf, Trail(stack, leaf.at, value, node)))
+        self.used.add(key)
+        return outcome_of(node, document, value, index, self.codecs)
+
+    @staticmethod
+    def keeps(made: Any) -> bool:
+        """Whether what an action gave is an outcome: that it cannot wait here says nothing of it."""
+        return not (type(made) is Fell and isinstance(made.error, Suspends))
+
+    def done(self, key: str, leaf: Leaf, given: Any, made: Any, seconds: float) -> Document:
+        """The entry of an action that was performed."""
+        node: Any = leaf.node
+        document: Document = {
+            "kind": "done",
+            "key": key,
+            "name": node.name,
+            "lenses": signature(leaf),
+            "seconds": round(seconds, 6),
+            "idempotency": idempotency_key(self.run, _without_attempts(key)),
+        }
+        try:
+            document |= outcome_tree(node, given, made, self.codecs)
+        except Exception as error:  # noqa: BLE001  also a codec of the user's: nothing may depend on what is not kept
+            error.add_note(f"the result of {node.name}, at {key}, cannot be kept in the journal")
+            raise Halt(error) from None
+        return document
+
+    # Decisions that time made --------------------------------------------------------------------------------------
+
+    def verdict(self, fork: Fork, stack: Any) -> Document | None:
+        """How a race of this fork ended, if it did."""
+        told = self.known["verdict"]
+        return told.get(_fork_key(fork, stack)) if told else None
+
+    def decided(self, fork: Fork, verdict: Verdict, stack: Any) -> Document | None:
+        """The entry of a verdict that another run might not come to; None when any run comes to it."""
+        kind, entries, missing = verdict
+        every = len(entries) == fork.total
+        settled = type(fork.policy) in (All, Settled) and every and kind in ("won", "settled")
+        if settled or kind == "broken":
+            return None
+        document: Document = {"kind": "verdict", "key": _fork_key(fork, stack), "verdict": kind}
+        document["entries"], document["missing"] = ([[i, won] for i, won, _ in row] for row in (entries, missing))
+        return document
+
+    def late(self, site: Trail, value: Any) -> TimedOut | None:
+        """The fault of a deadline that passed."""
+        told = self.known["timeout"]
+        document = told.get(site.key()) if told else None
+        if document is None:
+            return None
+        seconds, late, abandoned = (document[name] for name in ("seconds", "late", "abandoned"))
+        return TimedOut(seconds=seconds, late=late, abandoned=abandoned, at=site, name=site.name, input=value)
+
+    def timed_out(self, fault: TimedOut) -> Document:
+        """The entry of a deadline that has passed."""
+        site: Any = fault._at
+        return {"kind": "timeout", "key": site.key(), "seconds": fault.seconds, "late": fault.late,
+                "abandoned": fault.abandoned}  # fmt: skip
+
+    def wakes(self, key: str) -> float | None:
+        """When a wait ends. Units: seconds since 1970 in UTC."""
+        document = self.known["wait"].get(key)
+        return None if document is None else float(document["until"])
+
+    # Questions -----------------------------------------------------------------------------------------------------
+
+    def reply(self, request: Asked, key: str) -> tuple[Any, Document | None]:
+        """The answer to a question and what is to be written of it; ``NEW`` when there is none."""
+        document = self.known["answer"].get(key)
+        if document is not None:
+            return self.codecs.from_tree(document["value"]), None
+        if self._answers is None and isinstance(self.journal, Answerable):
+            self._answers = self.journal.answers()
+        fresh = (self._answers or {}).get(key)
+        if fresh is None:
+            return NEW, None if key in self.known["asked"] else _asked(request, key)
+        value = self.codecs.decode(fresh)
+        return value, {"kind": "answer", "key": key, "value": self.codecs.to_tree(value)}
+
+
+def signature(leaf: Leaf) -> str:
+    """What a task reads and writes, as its entries say it."""
+    node: Any = leaf.node
+    text: str = node.memo("lenses", lenses_text)
+    return text
+
+
+def _without_attempts(key: str) -> str:
+    path, mark, turns = key.partition("#")
+    kept = ".".join(turn for turn in turns.split(".") if not turn.startswith("a"))
+    return f"{path}{mark}{kept}" if kept else path
+
+
+def _fork_key(fork: Fork, stack: Any) -> str:
+    return Trail(stack, (), fork.value, fork.node).key()
+
+
+def _asked(request: Asked, key: str) -> Document:
+    node = request.node
+    return {"kind": "asked", "key": key, "name": node.name, "text": request.text,
+            "into": None if node.into is None else repr(node.into),
+            "wants": "yes or no" if node.into is None else wanted(node.into)}  # fmt: skip
+
+
+def wanted(into: Any) -> str:
+    """The name of the plain class of values that a lens holds; empty where it is none."""
+    from lambdacat.path import type_at
+
+    found = type_at(into)
+    return found.__name__ if found in (str, int, float, bool) else ""
+
+
+def _other_task(document: Document, leaf: Leaf, site: Trail) -> PlanChanged:
+    recorded, found = (
+        f"{name} [{lenses}]" if lenses else name
+        for name, lenses in ((document["name"], document["lenses"]), (leaf.node.name, signature(leaf)))
+    )
+    return PlanChanged(recorded=recorded, found=found, at=site, name=leaf.node.name)

@@ -1,0 +1,360 @@
+"""Durable runs: beginning one, going on with one, and answering what it asks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, TypeVar, final
+
+import anyio
+import anyio.to_thread
+from attrs import frozen
+from returns.result import Failure, Success
+
+from lambdacat.asking import agreed
+from lambdacat.bound import Limits
+from lambdacat.codec import Codecs
+from lambdacat.context import Context, context_of
+from lambdacat.effects.direct import Direct
+from lambdacat.fault import Outcome, PlanChanged, Question, Waiting, _Faulted, headline, settled
+from lambdacat.interpreters.classes import codecs_of
+from lambdacat.interpreters.history import History
+from lambdacat.interpreters.journal import Answerable, Journal, Leased, past_of
+from lambdacat.interpreters.run import check_plan, outcome_of
+from lambdacat.interpreters.shape import Change, compared
+from lambdacat.machine.meaning import APART
+from lambdacat.machine.ops import Halt
+from lambdacat.plan import Plan
+
+A = TypeVar("A")
+B = TypeVar("B")
+_LIMITS = Limits()
+RECORDED: Any = object()
+"""Stands for the input that the journal has."""
+
+
+@contextmanager
+def owned(journal: Journal, again: bool = False) -> Iterator[int]:
+    """Own the run while the block lasts, where a journal has owners."""
+    if not isinstance(journal, Leased):
+        yield 0
+        return
+    epoch = journal.acquire(again=again)
+    try:
+        yield epoch
+    finally:
+        journal.release()
+
+
+def taken_up(plan: Plan[Any, Any], value: Any, journal: Journal, context: Context) -> tuple[History, Any]:
+    """A run's history, begun or resumed, and its input. Errors: ``Halt`` with ``PlanChanged``; ``ValueError``."""
+    history = History(journal, codecs_of(plan, journal))
+    past = past_of(journal)
+    if past is None:
+        if value is RECORDED:
+            raise ValueError(f"there is no run to resume: {_called(journal)} is empty")
+        history.begin(plan, value, _run_id(journal), context.seed, context.wall())
+        return history, value
+    given = history.codecs.from_tree(past.begin["input"])
+    if value is not RECORDED and history.codecs.to_tree(value) != history.codecs.to_tree(given):
+        raise ValueError(
+            f"run {past.run!r} in {_called(journal)} began with another input, {_short(given)}; go on with"
+            " resume(plan, journal), or give this run a name of its own"
+        )
+    history.resume(plan, past)
+    return history, given
+
+
+def _run_id(journal: Journal) -> str:
+    from uuid import uuid4
+
+    return str(getattr(journal, "run_id", "") or uuid4().hex)
+
+
+def _called(journal: Journal) -> str:
+    return getattr(journal, "name", None) or type(journal).__name__
+
+
+def _short(value: object) -> str:
+    from lambdacat.fault import shortened
+
+    return shortened(value)
+
+
+def _ended(history: History, ended: tuple[bool, Any]) -> Outcome[Any]:
+    outcome = outcome_of(ended)
+    match outcome:
+        case Success():
+            history.end("success", "")
+        case Failure(Waiting() as waiting):
+            history.end("waiting", headline(waiting), [question.key for question in waiting.questions])
+        case Failure(fault):
+            history.end("failure", headline(fault))
+    return outcome
+
+
+def _halted(halt: Halt) -> Outcome[Any]:
+    """What a run that was stopped at once ends with. Errors: what stopped it, unless that is a fault."""
+    if isinstance(halt.reason, _Faulted):
+        fault: Any = halt.reason
+        return Failure(settled(fault))
+    raise halt.reason from None
+
+
+def _answered_meanwhile(history: History, outcome: Outcome[Any]) -> bool:
+    """Whether somebody answered, while the run was on its way to its end, what it waits for."""
+    match outcome:
+        case Failure(Waiting(questions=questions)) if isinstance(history.journal, Answerable):
+            answers = history.journal.answers()
+            return any(question.key in answers for question in questions)
+        case _:
+            return False
+
+
+# --- in this thread --------------------------------------------------------------------------------------------------
+
+
+def run_durable(
+    plan: Plan[Any, Any], value: Any, journal: Journal, context: Context, observers: Collection[Callable[[Any], object]]
+) -> Outcome[Any]:
+    """``run`` with a journal."""
+    from contextvars import copy_context
+
+    with owned(journal) as epoch:
+        try:
+            while True:
+                history, given = taken_up(plan, value, journal, context)
+                driver = _direct(context, observers)
+                _prepared(driver.env, history, epoch)
+                outcome = _ended(history, copy_context().run(driver.iterate, (plan, given, None)))
+                if not _answered_meanwhile(history, outcome):
+                    break
+        except Halt as halt:
+            outcome = _halted(halt)
+    _tell(observers, outcome)
+    return outcome
+
+
+def _tell(observers: Collection[Callable[[Any], object]], outcome: Outcome[Any]) -> None:
+    if observers:
+        from lambdacat.event import Ended
+
+        for observer in observers:
+            observer(Ended(outcome))
+
+
+def _direct(context: Context, observers: Collection[Any]) -> Any:
+    from lambdacat.interpreters.durable import durable_direct
+    from lambdacat.machine.environment import Environment
+
+    if not observers:
+        return durable_direct(Direct)(Environment(context, context.clock, _LIMITS), APART)
+    from lambdacat.interpreters.recording import Recorder, watched_table
+    from lambdacat.interpreters.traced import WatchedDirect
+
+    recorder = Recorder(context.clock, observers)
+    env = Environment(context, context.clock, _LIMITS, recorder)
+    return durable_direct(WatchedDirect)(env, watched_table())
+
+
+def _prepared(env: Any, history: History, epoch: int) -> None:
+    """The run goes on under its own name and seed."""
+    env.history = history
+    env.named(history.run, epoch)
+    if env.context.seed != history.seed:
+        env.context = env.context._with(_seed=history.seed)
+
+
+# --- on an event loop ------------------------------------------------------------------------------------------------
+
+
+async def arun_durable(
+    plan: Plan[Any, Any],
+    value: Any,
+    journal: Journal,
+    context: Context,
+    limits: Limits,
+    observers: Collection[Callable[[Any], object]],
+    *,
+    again: bool = False,
+) -> tuple[Outcome[Any], History | None]:
+    """``arun`` with a journal, and what its journal then knows; None when nothing was run."""
+    from lambdacat.interpreters.arun import Enclosed
+    from lambdacat.interpreters.durable import Tick
+
+    # A journal that has owners is a file or a server: it is waited for in a thread.
+    hop = anyio.to_thread.run_sync if isinstance(journal, Leased) else _here
+    ownership = owned(journal, again)
+    epoch = await hop(ownership.__enter__)
+    history: Any = None
+    try:
+        while True:
+            history, given = await hop(taken_up, plan, value, journal, context)
+            driver = _concurrent(context, limits, observers)
+            _prepared(driver.env, history, epoch)
+            history.tick = Tick(history, driver.env)
+            try:
+                ended = await Enclosed(driver.iterate((plan, given, None)))
+            finally:
+                await history.tick.close()
+            outcome = _ended(history, ended)
+            if not _answered_meanwhile(history, outcome):
+                break
+    except Halt as halt:
+        outcome = _halted(halt)
+    finally:
+        ownership.__exit__(None, None, None)
+    _tell(observers, outcome)
+    return outcome, history
+
+
+async def _here(function: Callable[..., Any], *given: Any) -> Any:
+    return function(*given)
+
+
+def _concurrent(context: Context, limits: Limits, observers: Collection[Any]) -> Any:
+    from lambdacat.interpreters.arun import driver_of
+    from lambdacat.interpreters.durable import durable_driver
+
+    if not observers:
+        return driver_of(context, limits, table=APART, kind=durable_driver)
+    from lambdacat.interpreters.recording import Recorder, watched_table
+    from lambdacat.interpreters.traced import watched_driver
+
+    driver = driver_of(context, limits, watched_table(), lambda kind: durable_driver(watched_driver(kind)))
+    driver.env.recorder = Recorder(driver.env.clock, observers)
+    return driver
+
+
+# --- going on --------------------------------------------------------------------------------------------------------
+
+
+async def resume(
+    plan: Plan[Any, B],
+    journal: Journal,
+    *,
+    context: Context | Mapping[str, Any] | None = None,
+    observers: Collection[Callable[[Any], object]] = (),
+    limits: Limits = _LIMITS,
+    again: bool = False,
+) -> Outcome[B]:
+    """The run of a journal, gone on with: nothing that is done is performed, and the result is as if it never stopped.
+
+    ``again`` also resumes a run that was set aside. Errors: ``PlanChanged`` as the outcome when the plan is another;
+    ``RunBusy``, ``RunSetAside``, ``JournalCorrupt`` and, for an empty journal, ``ValueError`` are raised.
+    """
+    check_plan("resume", plan)
+    given = context_of(context)
+    outcome, _ = await arun_durable(plan, RECORDED, journal, given, limits, observers, again=again)
+    return outcome
+
+
+@final
+@frozen(kw_only=True)
+class Resumable:
+    """Whether a run can go on under a plan; true in a condition when it can."""
+
+    run: str
+    change: PlanChanged | None
+    """The first step that is not what was recorded."""
+    done: int
+    """How many actions have their outcome in the journal."""
+    status: str
+
+    def __bool__(self) -> bool:
+        return self.change is None
+
+    def __str__(self) -> str:
+        if self.change is None:
+            return f"run {self.run!r} can go on ({self.status}; {self.done} steps are done)"
+        return f"run {self.run!r} cannot go on: {self.change}"
+
+
+def can_resume(plan: Plan[Any, Any], journal: Journal) -> Resumable:
+    """Whether ``plan`` may go on with the run of a journal, told before anything runs.
+
+    What functions do may change, and so may timeouts, counts of retries and turns; names, lenses, policies and order
+    may not, except the order of steps with disjoint footprints. Errors: ``JournalCorrupt``; ``ValueError`` when empty.
+    """
+    check_plan("can_resume", plan)
+    past = past_of(journal)
+    if past is None:
+        raise ValueError(f"there is no run to resume: {_called(journal)} is empty")
+    difference = compared(past.begin["plan"], plan)
+    change = difference.fault() if isinstance(difference, Change) else None
+    done = sum(document["kind"] == "done" for document in past.documents)
+    return Resumable(run=past.run, change=change, done=done, status=past.status)
+
+
+# --- answering -------------------------------------------------------------------------------------------------------
+
+
+class NoQuestion(KeyError):
+    """A run has not asked what was answered."""
+
+    def __str__(self) -> str:
+        # A KeyError shows the repr of its message.
+        return str(self.args[0])
+
+
+def questions(journal: Journal) -> dict[str, dict[str, Any]]:
+    """What a run has asked and nobody has answered, by key: ``text``, ``into``, ``wants`` and ``name``."""
+    past = past_of(journal)
+    if past is None:
+        return {}
+    last = past.documents[-1]
+    given = set(journal.answers()) if isinstance(journal, Answerable) else set()
+    given |= {document["key"] for document in past.documents if document["kind"] == "answer"}
+    asked = {d["key"]: d for d in past.documents if d["kind"] == "asked" and d["key"] not in given}
+    if last["kind"] != "end":
+        return asked
+    # A race that was won has withdrawn its questions.
+    return {key: asked[key] for key in last["questions"] if key in asked}
+
+
+def answer(journal: Journal, question: Question | str, value: Any) -> bool:
+    """Answer what a run has asked, from any process; False if it is answered already, and that answer stays.
+
+    The run goes on when it is resumed. Errors: ``NoQuestion`` for a key it has not asked; ``ValueError`` for an answer
+    of another type than the place has; ``TypeError`` for a journal that only its owner can write.
+    """
+    if not isinstance(journal, Answerable):
+        raise TypeError(f"{_called(journal)} takes no answers; it has no method answer(key, value)")
+    key = question.key if isinstance(question, Question) else question
+    past = past_of(journal)
+    asked = {} if past is None else {d["key"]: d for d in past.documents if d["kind"] == "asked"}
+    if key not in asked:
+        known = ", ".join(map(repr, sorted(asked))) or "nothing"
+        raise NoQuestion(f"the run has not asked {key!r}; it has asked {known}")
+    _check_answer(asked[key], value)
+    codecs: Any = getattr(journal, "codecs", None)
+    return journal.answer(key, (codecs if isinstance(codecs, Codecs) else Codecs()).encode(value))
+
+
+def _check_answer(asked: Mapping[str, Any], value: Any) -> None:
+    wants = asked["wants"]
+    if wants == "yes or no":
+        agreed(value)
+    elif wants and type(value).__name__ != wants and not (wants == "float" and type(value) is int):
+        raise ValueError(f"{asked['into']} holds {wants}, and the answer is {value!r}")
+
+
+def answer_of(asked: Mapping[str, Any], text: str) -> Any:
+    """What a text says as an answer to a question. Errors: ``ValueError``."""
+    if asked["wants"] in ("str", "yes or no"):
+        return text
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        if not asked["wants"]:
+            return text
+        raise ValueError(f"{asked['into']} holds {asked['wants']}, and the answer is {text!r}") from None
+    _check_answer(asked, value)
+    return float(value) if asked["wants"] == "float" else value
+
+
+__all__ = [
+    "NoQuestion", "Resumable", "answer", "answer_of", "arun_durable", "can_resume", "questions", "resume",
+    "run_durable",
+]  # fmt: skip

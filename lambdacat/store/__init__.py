@@ -1,0 +1,1 @@
+"""States, journals and runs at rest."""

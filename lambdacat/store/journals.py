@@ -1,0 +1,291 @@
+"""The SQLite journal: what durable runs use by default."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from os import PathLike, fspath
+from pathlib import Path
+from threading import RLock
+from typing import Literal, final
+
+from lambdacat.codec import Codec, Codecs
+from lambdacat.fault import Unanswered
+from lambdacat.interpreters.journal import JournalCorrupt, RunBusy
+from lambdacat.store.heads import Heads
+from lambdacat.store.leases import Heartbeat, Lease, Owner
+
+_SCHEMA = """
+create table if not exists runs (
+    number integer primary key autoincrement,
+    run text not null unique,
+    created real not null,
+    updated real not null,
+    epoch integer not null default 0,
+    owner text not null default '',
+    deadline real not null default 0,
+    crashes integer not null default 0,
+    reached integer not null default 0,
+    aside text not null default ''
+);
+create table if not exists entries (
+    run integer not null, seq integer not null, entry blob not null, primary key (run, seq)
+) without rowid;
+create table if not exists answers (
+    run integer not null, key text not null, value blob not null, at real not null, primary key (run, key)
+) without rowid;
+"""
+_VERSION = 1
+
+
+@final
+class SqliteJournal:
+    """The journal of one run in a SQLite file, which may hold many runs.
+
+    One process owns a run at a time; each append checks in its own transaction that it still does. Every commit is
+    flushed to disk (``durability="full"``), or left to the system (``"normal"``: a power cut may cost the last steps,
+    a crash of the process costs none). Beside the file lies a second one that says how far each run had come, so that
+    a journal that lost its end is noticed.
+
+    Units: ``lease_seconds`` is how long an owner that says nothing is believed. Errors: ``JournalCorrupt`` for a file
+    that is no journal, ``Unanswered`` for one that cannot be opened or written.
+    """
+
+    def __init__(
+        self,
+        path: str | PathLike[str],
+        *,
+        run_id: str,
+        codecs: Codecs | Sequence[type | Codec] = (),
+        durability: Literal["full", "normal"] = "full",
+        lease_seconds: float = 30.0,
+    ) -> None:
+        if not isinstance(run_id, str) or not run_id.strip():
+            raise ValueError(f"run_id is the name of the run, not {run_id!r}")
+        if durability not in ("full", "normal"):
+            raise ValueError(f"durability is 'full' or 'normal', not {durability!r}")
+        if not lease_seconds > 0:
+            raise ValueError(f"lease_seconds is a number of seconds above zero, not {lease_seconds!r}")
+        self.path = Path(fspath(path))
+        self.run_id = run_id
+        self.codecs = codecs if isinstance(codecs, Codecs) else Codecs(*codecs)
+        self.durability = durability
+        self.lease_seconds = lease_seconds
+        self._lock = RLock()
+        self._database: sqlite3.Connection | None = None
+        self._number = 0
+        self._next = 0
+        self._epoch = 0
+        self._heartbeat: Heartbeat | None = None
+        self._heads = Heads(self.path) if durability == "full" else None
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return str(self.path)
+
+    def __repr__(self) -> str:
+        return f"SqliteJournal({str(self.path)!r}, run_id={self.run_id!r})"
+
+    # Reading -------------------------------------------------------------------------------------------------------
+
+    def entries(self) -> Iterable[bytes]:
+        """Every entry so far. Errors: ``JournalCorrupt`` when the end of what was acknowledged is missing."""
+        with self._asking() as database:
+            number = self._run_number(database)
+            # The head first: it may lag behind the journal, and must not be ahead of what is read.
+            head = self._heads.read(number) if self._heads is not None and number else None
+            rows = database.execute("select entry from entries where run=? order by seq", (number,))
+            found = [row[0] for row in rows]
+        if head is not None and (lost := head.lost(found)):
+            raise JournalCorrupt(f"run {self.run_id!r} in {self.path}: {lost}; restore the file from a copy")
+        return found
+
+    def answers(self) -> Mapping[str, bytes]:
+        """Every answer."""
+        with self._asking() as database:
+            number = self._run_number(database)
+            return dict(database.execute("select key, value from answers where run=?", (number,)).fetchall())
+
+    # Writing -------------------------------------------------------------------------------------------------------
+
+    def append(self, entry: bytes) -> None:
+        """Keep one more entry. Errors: ``RunBusy`` when another process has taken the run over."""
+        with self._writing() as database:
+            done = database.execute(_APPEND, (self._number, self._next, entry, self._number, self._epoch)).rowcount
+            if done != 1:
+                raise self._fenced()
+        self._kept((entry,))
+
+    def append_all(self, entries: Sequence[bytes]) -> None:
+        """Keep several in one transaction."""
+        with self._writing() as database, _transaction(database):
+            for place, entry in enumerate(entries, self._next):
+                done = database.execute(_APPEND, (self._number, place, entry, self._number, self._epoch)).rowcount
+                if done != 1:
+                    raise self._fenced()
+        self._kept(entries)
+
+    def _kept(self, entries: Sequence[bytes]) -> None:
+        self._next += len(entries)
+        if self._heads is not None:
+            self._heads.advance(self._number, self._next, entries[-1])
+
+    def _fenced(self) -> RunBusy:
+        return RunBusy(
+            f"run {self.run_id!r} was taken over by another process while this one said nothing for longer than"
+            f" {self.lease_seconds:g} s; this one stops"
+        )
+
+    def answer(self, key: str, value: bytes) -> bool:
+        """Keep an answer, if it is the first."""
+        with self._asking() as database:
+            number = self._run_number(database)
+            done = database.execute(
+                "insert or ignore into answers (run, key, value, at) values (?, ?, ?, ?)",
+                (number, key, value, time.time()),
+            )
+            return done.rowcount == 1
+
+    # Owning --------------------------------------------------------------------------------------------------------
+
+    def acquire(self, *, again: bool = False) -> int:
+        """Own the run. Errors: ``RunBusy``, ``RunSetAside``."""
+        with self._asking() as database:
+            with _transaction(database):
+                now = time.time()
+                database.execute(
+                    "insert or ignore into runs (run, created, updated) values (?, ?, ?)", (self.run_id, now, now)
+                )
+                row = database.execute(
+                    "select number, epoch, owner, deadline, crashes, reached, aside,"
+                    " (select count(*) from entries where run=number) from runs where run=?", (self.run_id,)
+                ).fetchone()  # fmt: skip
+                lease = Lease(*row[1:7], here=row[7])
+                taken = lease.taken(self.run_id, Owner.this(), self.lease_seconds, again=again)
+                database.execute(
+                    "update runs set epoch=?, owner=?, deadline=?, crashes=?, reached=?, aside=?, updated=?"
+                    " where number=?",
+                    (*taken.row(), now, row[0]),
+                )
+            if taken.refusal is not None:
+                raise taken.refusal
+            self._number, self._epoch, self._next = row[0], taken.epoch, row[7]
+        self._heartbeat = Heartbeat(self._renew, self.lease_seconds / 3)
+        return self._epoch
+
+    def _renew(self) -> None:
+        with self._asking() as database:
+            database.execute(
+                "update runs set deadline=?, updated=? where number=? and epoch=?",
+                (Owner.now() + self.lease_seconds, time.time(), self._number, self._epoch),
+            )
+
+    def release(self) -> None:
+        """Own it no longer."""
+        heartbeat, self._heartbeat = self._heartbeat, None
+        if heartbeat is not None:
+            heartbeat.stop()
+        # A disk that is full must not hide why the run stopped; the lease then ends by itself.
+        with suppress(Unanswered), self._asking() as database:
+            database.execute(
+                "update runs set owner='', deadline=0, crashes=0, updated=? where number=? and epoch=?",
+                (time.time(), self._number, self._epoch),
+            )
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file; the next use opens it again."""
+        with self._lock:
+            database, self._database = self._database, None
+            if database is not None:
+                database.close()
+            if self._heads is not None:
+                self._heads.close()
+
+    # The file ------------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _asking(self) -> Iterator[sqlite3.Connection]:
+        """The open database; what goes wrong with it, by name."""
+        with self._lock, _named(self.path):
+            if self._database is None:
+                self._database = opened(self.path, self.durability)
+            yield self._database
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        with self._asking() as database:
+            if not self._epoch:
+                raise RunBusy(f"run {self.run_id!r} is not owned: acquire() it before appending")
+            yield database
+
+    def _run_number(self, database: sqlite3.Connection) -> int:
+        row = database.execute("select number from runs where run=?", (self.run_id,)).fetchone()
+        return 0 if row is None else int(row[0])
+
+
+_APPEND = "insert into entries select ?, ?, ? where (select epoch from runs where number=?) = ?"
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        text = str(error)
+        if not isinstance(error, sqlite3.OperationalError) or "malformed" in text or "not a database" in text:
+            raise JournalCorrupt(f"{path} is no journal, or not whole any more: {text}") from error
+        raise Unanswered(f"the journal {path}", text) from error
+
+
+@contextmanager
+def _transaction(database: sqlite3.Connection) -> Iterator[None]:
+    """All or nothing; the write lock is taken at once, so that nothing read before can be outdated."""
+    database.execute("begin immediate")
+    try:
+        yield
+    except BaseException:
+        with suppress(sqlite3.Error):
+            database.execute("rollback")
+        raise
+    database.execute("commit")
+
+
+def opened(path: Path, durability: str = "full", *, create: bool = True) -> sqlite3.Connection:
+    """The database of a journal file, its settings read back. Errors: ``Unanswered``, ``JournalCorrupt``."""
+    if not create and not path.exists():
+        raise Unanswered(f"the journal {path}", "there is no such file")
+    if create and not path.parent.is_dir():
+        raise Unanswered(f"the journal {path}", f"there is no folder {path.parent}")
+    database = sqlite3.connect(path, timeout=10.0, isolation_level=None, check_same_thread=False)
+    try:
+        _prepare(database, path, durability)
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def _prepare(database: sqlite3.Connection, path: Path, durability: str) -> None:
+    version = database.execute("pragma user_version").fetchone()[0]
+    tables = {row[0] for row in database.execute("select name from sqlite_master where type='table'")}
+    if tables and not tables >= {"runs", "entries", "answers"}:
+        raise JournalCorrupt(f"{path} is a database with other tables; give the journal a file of its own")
+    mode = database.execute("pragma journal_mode=wal").fetchone()[0]
+    if mode != "wal":
+        raise Unanswered(f"the journal {path}", f"its folder does not support write-ahead logging (it gave {mode})")
+    wanted = 2 if durability == "full" else 1
+    database.execute(f"pragma synchronous={wanted}")
+    if database.execute("pragma synchronous").fetchone()[0] != wanted:
+        raise Unanswered(f"the journal {path}", "it does not flush as it was asked to")
+    database.execute("pragma busy_timeout=10000")
+    if version == 0:
+        with _transaction(database):
+            for statement in _SCHEMA.split(";"):
+                database.execute(statement)
+            database.execute(f"pragma user_version={_VERSION}")
+    elif version != _VERSION:
+        raise JournalCorrupt(f"{path} is a journal of version {version}, and this program reads version {_VERSION}")

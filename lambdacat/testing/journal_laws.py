@@ -1,0 +1,439 @@
+"""The laws of journals: what any log of runs must keep, whatever it is made of, for those who write one.
+
+A journal is given as a function from the name of a run to a handle on it: two calls with one name are two processes
+that open the same run. Laws about owners, groups and answers apply to journals that have them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
+from typing import Any, TypeAlias
+from uuid import uuid4
+
+from hypothesis import strategies as st
+
+from lambdacat.interpreters.journal import (
+    Answerable,
+    Grouped,
+    Journal,
+    JournalCorrupt,
+    Leased,
+    RunBusy,
+    past_of,
+)
+from lambdacat.interpreters.run import run
+from lambdacat.leaf import task
+from lambdacat.plan import Plan
+from lambdacat.testing.proving import Draw, law_name, prove
+
+Opens: TypeAlias = Callable[[str], Any]
+"""A new handle on the run of that name."""
+Law: TypeAlias = Callable[[Opens, Draw], None]
+
+_ENTRIES = st.lists(st.binary(min_size=1, max_size=40), max_size=6)
+_ODD = st.one_of(
+    st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=30),
+    st.sampled_from(["'; drop table runs; --", "../../runs", "%_", "a/b#1", "é", "e\u0301", "🐈", "\n", "x" * 10_000]),
+)
+
+
+def _fresh() -> str:
+    return f"run {uuid4().hex}"
+
+
+@contextmanager
+def _handles(opens: Opens, *runs: str) -> Iterator[tuple[Any, ...]]:
+    """Handles on runs, closed at the end where they can be."""
+    with ExitStack() as stack:
+        handles = []
+        for name in runs:
+            handle = opens(name)
+            handles.append(handle)
+            stack.callback(getattr(handle, "close", int))
+        yield tuple(handles)
+
+
+def _owned(handle: Any) -> Any:
+    """The handle, allowed to append."""
+    if isinstance(handle, Leased):
+        handle.acquire()
+    return handle
+
+
+def _release(handle: Any) -> None:
+    if isinstance(handle, Leased):
+        handle.release()
+
+
+def _kept(opens: Opens, name: str) -> list[bytes]:
+    """The entries of a run, as a process that opens it now sees them."""
+    with _handles(opens, name) as (handle,):
+        return list(handle.entries())
+
+
+def _refused(wanted: type[Exception], act: Callable[[], object]) -> None:
+    try:
+        act()
+    except wanted as error:
+        assert str(error), f"{wanted.__name__} says nothing"
+        return
+    raise AssertionError(f"nothing was refused with {wanted.__name__}")
+
+
+# --- entries ---------------------------------------------------------------------------------------------------------
+
+
+def a_run_that_nobody_began_has_no_entries(opens: Opens, draw: Draw) -> None:
+    """``entries()`` of a new name is empty, and stays so when it was read."""
+    name = _fresh()
+    assert _kept(opens, name) == []
+    assert _kept(opens, name) == []
+
+
+def entries_come_back_as_they_were_and_in_order(opens: Opens, draw: Draw) -> None:
+    """For the one who appended them, and for whoever opens the run after."""
+    name, entries = _fresh(), draw(_ENTRIES)
+    with _handles(opens, name) as (journal,):
+        _owned(journal)
+        for count, entry in enumerate(entries, 1):
+            journal.append(entry)
+            assert list(journal.entries()) == entries[:count]
+        assert list(journal.entries()) == entries, "reading twice gives another result"
+        _release(journal)
+    assert _kept(opens, name) == entries
+
+
+def an_entry_is_there_for_others_when_append_returns(opens: Opens, draw: Draw) -> None:
+    """Also while the run is owned: reading wants no owner."""
+    name, entries = _fresh(), draw(_ENTRIES)
+    with _handles(opens, name) as (journal,):
+        _owned(journal)
+        for count, entry in enumerate(entries, 1):
+            journal.append(entry)
+            assert _kept(opens, name) == entries[:count]
+        _release(journal)
+
+
+def a_handle_that_was_closed_goes_on(opens: Opens, draw: Draw) -> None:
+    """Entries that one owner appends follow those of the owner before."""
+    name, parts = _fresh(), draw(st.lists(_ENTRIES, min_size=1, max_size=3))
+    for entries in parts:
+        with _handles(opens, name) as (journal,):
+            _owned(journal)
+            for entry in entries:
+                journal.append(entry)
+            _release(journal)
+    assert _kept(opens, name) == [entry for entries in parts for entry in entries]
+
+
+def runs_in_one_place_are_apart(opens: Opens, draw: Draw) -> None:
+    """Whatever order their entries come in."""
+    names = _fresh(), _fresh()
+    rows = draw(st.lists(st.tuples(st.integers(0, 1), st.binary(min_size=1, max_size=20)), max_size=8))
+    with _handles(opens, *names) as journals:
+        for journal in journals:
+            _owned(journal)
+        for which, entry in rows:
+            journals[which].append(entry)
+        for journal in journals:
+            _release(journal)
+    for which, name in enumerate(names):
+        assert _kept(opens, name) == [entry for one, entry in rows if one == which]
+
+
+def a_run_may_have_any_name(opens: Opens, draw: Draw) -> None:
+    """Quotes, slashes, other scripts, 10,000 letters; names that only look alike are two runs."""
+    name = f"{uuid4().hex}{draw(_ODD)}"
+    others = {name.swapcase(), f"{name} ", name[:-1], f"{name}%"} - {name}
+    with _handles(opens, name) as (journal,):
+        _owned(journal)
+        journal.append(b"its own")
+        _release(journal)
+    assert _kept(opens, name) == [b"its own"]
+    for other in others:
+        assert _kept(opens, other) == []
+
+
+def an_entry_may_be_large(opens: Opens, draw: Draw) -> None:
+    """A million bytes, and what follows them."""
+    name, large = _fresh(), draw(st.binary(min_size=1, max_size=8)) * 131_072
+    with _handles(opens, name) as (journal,):
+        _owned(journal)
+        journal.append(large)
+        journal.append(b"small")
+        _release(journal)
+    assert _kept(opens, name) == [large, b"small"]
+
+
+# --- groups ----------------------------------------------------------------------------------------------------------
+
+
+def a_group_is_its_entries_in_order(opens: Opens, draw: Draw) -> None:
+    """``append_all`` gives what one ``append`` after the other would."""
+    name, parts = _fresh(), draw(st.lists(_ENTRIES.filter(bool), min_size=1, max_size=3))
+    with _handles(opens, name) as (journal,):
+        _owned(journal)
+        for entries in parts:
+            journal.append_all(entries)
+            journal.append(b"between")
+        _release(journal)
+    assert _kept(opens, name) == [entry for entries in parts for entry in (*entries, b"between")]
+
+
+def a_group_of_a_replaced_owner_is_refused_whole(opens: Opens, draw: Draw) -> None:
+    """None of it is kept."""
+    name, entries = _fresh(), draw(_ENTRIES.filter(bool))
+    with _handles(opens, name, name) as (first, second):
+        _owned(first)
+        first.release()
+        _owned(second)
+        _refused(RunBusy, partial(first.append_all, entries))
+        assert list(second.entries()) == []
+        second.release()
+
+
+# --- owners ----------------------------------------------------------------------------------------------------------
+
+
+def a_run_has_one_owner_at_a_time(opens: Opens, draw: Draw) -> None:
+    """Another is refused by name, in the same process too, and the first goes on."""
+    name = _fresh()
+    with _handles(opens, name, name) as (first, second):
+        first.acquire()
+        _refused(RunBusy, second.acquire)
+        _refused(RunBusy, first.acquire)
+        first.append(b"an entry")
+        first.release()
+    assert _kept(opens, name) == [b"an entry"]
+
+
+def the_number_of_an_ownership_only_grows(opens: Opens, draw: Draw) -> None:
+    """Whoever owns next."""
+    name, epochs = _fresh(), []
+    for again in draw(st.lists(st.booleans(), min_size=2, max_size=5)):
+        with _handles(opens, name) as (journal,):
+            epochs.append(journal.acquire(again=again))
+            journal.release()
+    assert epochs == sorted(set(epochs)), f"owners were numbered {epochs}"
+    assert epochs[0] > 0
+
+
+def nothing_is_appended_by_who_does_not_own(opens: Opens, draw: Draw) -> None:
+    """Neither before an ``acquire``, nor after a ``release``, nor after another one's ``acquire``."""
+    name = _fresh()
+    with _handles(opens, name, name) as (first, second):
+        _refused(RunBusy, partial(first.append, b"too early"))
+        first.acquire()
+        first.append(b"in time")
+        first.release()
+        _refused(RunBusy, partial(first.append, b"too late"))
+        second.acquire()
+        _refused(RunBusy, partial(first.append, b"much too late"))
+        second.append(b"the next")
+        second.release()
+    assert _kept(opens, name) == [b"in time", b"the next"]
+
+
+def a_release_of_a_replaced_owner_changes_nothing(opens: Opens, draw: Draw) -> None:
+    """The run stays its new owner's."""
+    name = _fresh()
+    with _handles(opens, name, name, name) as (first, second, third):
+        first.acquire()
+        first.release()
+        second.acquire()
+        first.release()
+        _refused(RunBusy, third.acquire)
+        second.append(b"an entry")
+        second.release()
+
+
+def runs_are_owned_apart(opens: Opens, draw: Draw) -> None:
+    """Owning one run says nothing of another."""
+    with _handles(opens, _fresh(), _fresh()) as journals:
+        for journal in journals:
+            journal.acquire()
+        for journal in journals:
+            journal.append(b"an entry")
+            journal.release()
+
+
+def of_those_who_come_together_one_owns(opens: Opens, draw: Draw) -> None:
+    """The others are refused by name."""
+    name, crowd = _fresh(), draw(st.integers(2, 6))
+
+    def come(_: int) -> Any:
+        handle = opens(name)
+        try:
+            handle.acquire()
+        except RunBusy:
+            handle.close()
+            return None
+        return handle
+
+    with ThreadPoolExecutor(crowd) as pool:
+        owners = [handle for handle in pool.map(come, range(crowd)) if handle is not None]
+    for owner in owners:
+        owner.release()
+    assert len(owners) == 1, f"{len(owners)} of {crowd} own the run"
+
+
+# --- answers ---------------------------------------------------------------------------------------------------------
+
+
+def the_first_answer_stays(opens: Opens, draw: Draw) -> None:
+    """Later ones are refused with False, whoever gives them."""
+    name, values = _fresh(), draw(st.lists(st.binary(min_size=1, max_size=20), min_size=2, max_size=4))
+    key = draw(_ODD)
+    given = []
+    for value in values:
+        with _handles(opens, name) as (journal,):
+            given.append(journal.answer(key, value))
+    assert given == [True] + [False] * (len(values) - 1)
+    with _handles(opens, name) as (journal,):
+        assert dict(journal.answers()) == {key: values[0]}
+
+
+def answers_need_no_owner_and_disturb_none(opens: Opens, draw: Draw) -> None:
+    """They come while a run is going on; its owner sees them when it looks."""
+    name = _fresh()
+    with _handles(opens, name, name) as (owner, other):
+        _owned(owner)
+        owner.append(b"a question")
+        assert other.answer("0", b"yes")
+        assert dict(owner.answers()) == {"0": b"yes"}
+        owner.append(b"the answer")
+        _release(owner)
+    assert _kept(opens, name) == [b"a question", b"the answer"]
+
+
+def answers_of_runs_are_apart(opens: Opens, draw: Draw) -> None:
+    """Also of runs that have not begun."""
+    one, two = _fresh(), _fresh()
+    with _handles(opens, one, two) as (first, second):
+        assert first.answer("0", b"to one")
+        assert dict(second.answers()) == {}
+        assert second.answer("0", b"to two")
+        _owned(first)
+        assert dict(first.answers()) == {"0": b"to one"}
+        assert dict(second.answers()) == {"0": b"to two"}
+        _release(first)
+
+
+def of_answers_that_come_together_one_stays(opens: Opens, draw: Draw) -> None:
+    """And only the one who gave it is told so."""
+    name, crowd = _fresh(), draw(st.integers(2, 6))
+
+    def give(number: int) -> bool:
+        with _handles(opens, name) as (journal,):
+            return bool(journal.answer("0", b"%d" % number))
+
+    with ThreadPoolExecutor(crowd) as pool:
+        given = list(pool.map(give, range(crowd)))
+    with _handles(opens, name) as (journal,):
+        assert dict(journal.answers()) == {"0": b"%d" % given.index(True)}
+    assert given.count(True) == 1
+
+
+# --- runs ------------------------------------------------------------------------------------------------------------
+
+
+def _counted(calls: list[int]) -> Plan[int, int]:
+    @task
+    def more(number: int) -> int:
+        calls.append(number)
+        return number + 1
+
+    return more.loop_while(lambda number: number < 4)
+
+
+def a_run_goes_on_from_it(opens: Opens, draw: Draw) -> None:
+    """What is recorded is not performed again, however the journal was opened in between."""
+    name, calls = _fresh(), list[int]()
+    plan = _counted(calls)
+
+    class Stop(KeyboardInterrupt):
+        pass
+
+    def stopping(event: object) -> None:
+        if len(calls) == stop:
+            raise Stop
+
+    stop = draw(st.integers(1, 4))
+    with _handles(opens, name) as (journal,), suppress(Stop):
+        run(plan, 0, journal=journal, observers=[stopping])
+    for _ in range(2):
+        with _handles(opens, name) as (journal,):
+            assert run(plan, 0, journal=journal).unwrap() == 4
+    assert sorted(set(calls)) == [0, 1, 2, 3]
+    assert len(calls) <= 5, "more than the step in flight was performed again"
+
+
+def what_no_run_wrote_is_found(opens: Opens, draw: Draw) -> None:
+    """The entries of a run are a chain; reading one that was not written by it is ``JournalCorrupt``."""
+    name, strange = _fresh(), draw(st.binary(min_size=1, max_size=60))
+    with _handles(opens, name) as (journal,):
+        run(_counted([]), 0, journal=journal)
+        _owned(journal)
+        journal.append(strange)
+        _release(journal)
+    with _handles(opens, name) as (journal,):
+        _refused(JournalCorrupt, partial(past_of, journal))
+
+
+_LOG: tuple[Law, ...] = (
+    a_run_that_nobody_began_has_no_entries,
+    entries_come_back_as_they_were_and_in_order,
+    an_entry_is_there_for_others_when_append_returns,
+    a_handle_that_was_closed_goes_on,
+    runs_in_one_place_are_apart,
+    a_run_may_have_any_name,
+    an_entry_may_be_large,
+    a_run_goes_on_from_it,
+    what_no_run_wrote_is_found,
+)
+_GROUPS: tuple[Law, ...] = (a_group_is_its_entries_in_order,)
+_OWNERS: tuple[Law, ...] = (
+    a_run_has_one_owner_at_a_time,
+    the_number_of_an_ownership_only_grows,
+    nothing_is_appended_by_who_does_not_own,
+    a_release_of_a_replaced_owner_changes_nothing,
+    runs_are_owned_apart,
+    of_those_who_come_together_one_owns,
+)
+_ANSWERS: tuple[Law, ...] = (
+    the_first_answer_stays,
+    answers_need_no_owner_and_disturb_none,
+    answers_of_runs_are_apart,
+    of_answers_that_come_together_one_stays,
+)
+
+
+def journal_laws(journal: Journal) -> Sequence[Law]:
+    """The laws that a journal is held to, by what it can do."""
+    found = [*_LOG]
+    if isinstance(journal, Grouped):
+        found += _GROUPS
+    if isinstance(journal, Leased):
+        found += _OWNERS
+        found += [a_group_of_a_replaced_owner_is_refused_whole] * isinstance(journal, Grouped)
+    if isinstance(journal, Answerable):
+        found += _ANSWERS
+    return found
+
+
+def check_journal_laws(make: Callable[[str], Journal], *, max_examples: int = 25) -> None:
+    """Check a journal of your own: ``make(run_id)`` gives a new handle on the run of that name.
+
+    Errors: ``AssertionError`` whose first line names the broken law.
+
+    >>> from functools import cache
+    >>> from lambdacat import MemoryJournal
+    >>> check_journal_laws(cache(MemoryJournal), max_examples=2)
+    """
+    with _handles(make, _fresh()) as (journal,):
+        laws = journal_laws(journal)
+    for law in laws:
+        prove(law_name(law), partial(law, make), max_examples=max_examples)
