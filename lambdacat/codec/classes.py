@@ -47,7 +47,9 @@ class Codec:
     """
 
     cls: Any = field(validator=_is_class)
-    name: str = field(default=Factory(lambda self: self.cls.__qualname__, takes_self=True), kw_only=True)
+    name: str = field(
+        default=Factory(lambda self: getattr(self.cls, "__qualname__", ""), takes_self=True), kw_only=True
+    )
     """The tag that its values are stored under; by default the ``__qualname__`` of the class."""
     encode: Callable[[Any], Any] | None = field(default=None, kw_only=True)
     decode: Callable[[Any], Any] | None = field(default=None, kw_only=True)

@@ -7,13 +7,14 @@ and is never wrong.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import compress, count
 from operator import is_not
 from typing import Any, Final, TypeAlias, final
 
 from attrs import frozen
-from rpds import HashTrieSet
+from returns.result import Failure, Success
+from rpds import HashTrieSet, List, Queue
 
 from lambdacat.codec.tables import DEEPEST
 from lambdacat.codec.text import on_fresh_stack
@@ -91,14 +92,32 @@ def _found(place: Place, before: Any, after: Any, room: int) -> _Found:
         return _in_set(place, before, after, room - 1)
     if isinstance(before, Mapping):
         return _in_items(place, before, after, room - 1)
+    if kind in _WRAPPED:
+        parts = _WRAPPED[kind]
+        return [(place, Put(after))] if _found((), parts(before), parts(after), room - 1) else []
     # Equal is not the same: 0.0 and -0.0, two times of one instant, two spellings of a decimal.
-    return [] if before == after and repr(before) == repr(after) else [(place, Put(after))]
+    return [] if _equal(before, after) and repr(before) == repr(after) else [(place, Put(after))]
+
+
+def _equal(before: Any, after: Any) -> bool:
+    try:
+        return bool(before == after)
+    except Exception:  # noqa: BLE001  a class may refuse to compare; then its value counts as another one
+        return False
 
 
 _EXACT: Final = frozenset({bool, int, str, bytes, bytearray, type(None)})
 """Classes whose equal values are the same."""
 
 _SETS: Final = frozenset({set, frozenset, HashTrieSet})
+
+_WRAPPED: Final[dict[type, Callable[[Any], tuple[Any, ...]]]] = {
+    Success: lambda value: (value.unwrap(),),
+    Failure: lambda value: (value.failure(),),
+    List: tuple,
+    Queue: tuple,
+}
+"""Classes whose parts no place leads to: they are compared by part, and put whole."""
 
 
 def _in_fields(place: Place, names: tuple[str, ...], before: Any, after: Any, room: int) -> _Found:
@@ -123,19 +142,19 @@ def _in_items(place: Place, before: Mapping[Any, Any], after: Mapping[Any, Any],
         old = before.get(key, _NONE)
         kept += old is not _NONE
         if old is not part:
-            found += (
-                [((*place, Item(key)), Put(part))] if old is _NONE else _found((*place, Item(key)), old, part, room)
-            )
+            spot = (*place, Item(key))
+            found += [(spot, Put(part))] if old is _NONE else _found(spot, old, part, room)
     if kept < len(before):
         gone = [((*place, Item(key)), Gone()) for key in before if key not in after]
         found = [*gone, *found]
     if not kept or not all(_is_steady(step.key) for step in _steps(found, len(place))):
         return whole if found else []
-    if type(before) is dict and [*(k for k in before if k in after), *(k for k in after if k not in before)] != [
-        *after
-    ]:
-        return whole
-    return found
+    return found if type(before) is not dict or _keeps_order(before, after) else whole
+
+
+def _keeps_order(before: Mapping[Any, Any], after: Mapping[Any, Any]) -> bool:
+    """Whether new keys stand after the old ones, as they do when they are put."""
+    return [*(key for key in before if key in after), *(key for key in after if key not in before)] == list(after)
 
 
 def _steps(found: _Found, depth: int) -> Iterator[Any]:
@@ -158,7 +177,7 @@ def _is_steady(key: Any) -> bool:
     if kind is tuple or kind is frozenset:
         return all(map(_is_steady, key))
     record = record_of(kind)
-    return bool(key == key) if record is None else all(map(_is_steady, record.read(key)))
+    return _equal(key, key) if record is None else all(map(_is_steady, record.read(key)))
 
 
 def _in_set(place: Place, before: Any, after: Any, room: int) -> _Found:
@@ -180,10 +199,9 @@ def _in_set(place: Place, before: Any, after: Any, room: int) -> _Found:
 def _in_row(place: Place, before: Any, after: Any, room: int) -> _Found:
     dropped = _slid(before, after)
     if dropped:
-        return [
-            (place, Splice(0, dropped, ())),
-            (place, Splice(len(before) - dropped, len(before) - dropped, (*after[len(before) - dropped :],))),
-        ]
+        kept = len(before) - dropped
+        grown: _Found = [(place, Splice(kept, kept, (*after[kept:],)))] if len(after) > kept else []
+        return [(place, Splice(0, dropped, ())), *grown]
     start, first = _common(place, before, after, room)
     end = _common_end(before, after, start, room)
     old, new = len(before) - start - end, len(after) - start - end

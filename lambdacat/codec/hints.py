@@ -12,7 +12,7 @@ from lambdacat.record import field_type, record_of
 def classes_in(hint: Any) -> frozenset[type]:
     """Every class of records and every enum that can be reached from a type or annotation.
 
-    Through fields, type arguments, unions, ``Annotated``, aliases and bounds of type variables. What cannot be
+    Through fields, items of typed dicts, type arguments, unions, ``Annotated``, aliases and bounds of type variables. What cannot be
     resolved is left out: a class that only type checkers see cannot be found.
     """
     found: set[type] = set()
@@ -29,25 +29,29 @@ def classes_in(hint: Any) -> frozenset[type]:
             if issubclass(one, Enum) and one.__module__ != "enum":
                 found.add(one)
                 continue
-            record = record_of(one)
-            if record is not None:
+            if record_of(one) is not None:
                 found.add(one)
-                rest.extend(_field_hint(one, name) for name in record.names)
+            rest.extend(_fields(one))
         rest.extend(_inside(one))
     return frozenset(found)
 
 
-def _field_hint(cls: Any, name: str) -> Any:
-    fields = getattr(cls, "model_fields", None)
-    if isinstance(fields, dict) and name in fields:
-        return fields[name].annotation
-    return field_type(cls, name)
+def _fields(cls: Any) -> list[Any]:
+    """The annotations of the fields of a class that has some."""
+    models = getattr(cls, "model_fields", None)
+    if isinstance(models, dict):
+        return [found.annotation for found in models.values()]
+    record = record_of(cls)
+    names = record.names if record is not None else cls.__annotations__ if typing.is_typeddict(cls) else ()
+    return [field_type(cls, name) for name in names]
 
 
 def _inside(hint: Any) -> list[Any]:
     """What an annotation is made of."""
     if typing.get_origin(hint) is typing.Literal:
         return [type(value) for value in typing.get_args(hint)]
+    if typing.get_origin(hint) is typing.Annotated:
+        return [typing.get_args(hint)[0]]
     parts: list[Any] = [typing.get_origin(hint), getattr(hint, "__supertype__", None)]
     for part in typing.get_args(hint):
         parts.extend(part if isinstance(part, (list, tuple)) else [part])

@@ -50,9 +50,10 @@ class Codecs:
         """The value as plain JSON data. Errors: ``NotStorable``, with the place inside the value."""
         writers = self._writers
         try:
-            return writers[type(value)](value, DEEPEST, writers)
-        except RecursionError:
-            return on_fresh_stack(lambda: self.to_tree(value))
+            try:
+                return writers[type(value)](value, DEEPEST, writers)
+            except RecursionError:
+                return on_fresh_stack(lambda: writers[type(value)](value, DEEPEST, writers))
         except NotStorable as error:
             error.root = type(value).__qualname__
             raise

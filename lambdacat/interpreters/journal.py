@@ -106,7 +106,10 @@ class MemoryJournal:
 
     def answer(self, key: str, value: bytes) -> bool:
         """Keep an answer, if it is the first."""
-        return self._answers.setdefault(key, value) is value
+        if key in self._answers:
+            return False
+        self._answers[key] = value
+        return True
 
     def answers(self) -> Mapping[str, bytes]:
         """Every answer."""

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from os import PathLike, fspath
 from pathlib import Path
 from threading import RLock
-from typing import Literal, final
+from typing import Any, Literal, final
 
 from lambdacat.codec import Codec, Codecs
 from lambdacat.fault import Unanswered
@@ -79,7 +79,7 @@ class SqliteJournal:
         self._next = 0
         self._epoch = 0
         self._heartbeat: Heartbeat | None = None
-        self._heads = Heads(self.path) if durability == "full" else None
+        self._heads = Heads(self.path, run_id) if durability == "full" else None
 
     @property
     def name(self) -> str:
@@ -94,9 +94,10 @@ class SqliteJournal:
     def entries(self) -> Iterable[bytes]:
         """Every entry so far. Errors: ``JournalCorrupt`` when the end of what was acknowledged is missing."""
         with self._asking() as database:
-            number = self._run_number(database)
             # The head first: it may lag behind the journal, and must not be ahead of what is read.
-            head = self._heads.read(number) if self._heads is not None and number else None
+            missed = None if self._heads is None or self._run_number(database) else self._heads.missed()
+            number = self._run_number(database)
+            head = self._heads.read(number) if self._heads is not None and number else missed
             rows = database.execute("select entry from entries where run=? order by seq", (number,))
             found = [row[0] for row in rows]
         if head is not None and (lost := head.lost(found)):
@@ -141,8 +142,8 @@ class SqliteJournal:
 
     def answer(self, key: str, value: bytes) -> bool:
         """Keep an answer, if it is the first."""
-        with self._asking() as database:
-            number = self._run_number(database)
+        with self._asking() as database, _transaction(database):
+            number = self._row(database)[0]
             done = database.execute(
                 "insert or ignore into answers (run, key, value, at) values (?, ?, ?, ?)",
                 (number, key, value, time.time()),
@@ -155,26 +156,37 @@ class SqliteJournal:
         """Own the run. Errors: ``RunBusy``, ``RunSetAside``."""
         with self._asking() as database:
             with _transaction(database):
-                now = time.time()
-                database.execute(
-                    "insert or ignore into runs (run, created, updated) values (?, ?, ?)", (self.run_id, now, now)
-                )
-                row = database.execute(
-                    "select number, epoch, owner, deadline, crashes, reached, aside,"
-                    " (select count(*) from entries where run=number) from runs where run=?", (self.run_id,)
-                ).fetchone()  # fmt: skip
+                row = self._row(database)
                 lease = Lease(*row[1:7], here=row[7])
                 taken = lease.taken(self.run_id, Owner.this(), self.lease_seconds, again=again)
                 database.execute(
                     "update runs set epoch=?, owner=?, deadline=?, crashes=?, reached=?, aside=?, updated=?"
                     " where number=?",
-                    (*taken.row(), now, row[0]),
+                    (*taken.row(), time.time(), row[0]),
                 )
             if taken.refusal is not None:
                 raise taken.refusal
             self._number, self._epoch, self._next = row[0], taken.epoch, row[7]
         self._heartbeat = Heartbeat(self._renew, self.lease_seconds / 3)
         return self._epoch
+
+    def _row(self, database: sqlite3.Connection) -> tuple[Any, ...]:
+        """The run's row, made if there is none, and how many entries it has. Errors: ``JournalCorrupt``."""
+        now = time.time()
+        made = database.execute(
+            "insert or ignore into runs (run, created, updated) values (?, ?, ?)", (self.run_id, now, now)
+        )
+        row: tuple[Any, ...] = database.execute(
+            "select number, epoch, owner, deadline, crashes, reached, aside,"
+            " (select count(*) from entries where run=number) from runs where run=?", (self.run_id,)
+        ).fetchone()  # fmt: skip
+        heads = self._heads
+        if heads is not None and made.rowcount == 1 and (heads.missed() is not None or heads.strange(row[0])):
+            raise JournalCorrupt(
+                f"{self.path} has lost a run that {heads.path.name} beside it knows; restore the file from a copy, or"
+                " remove both to begin anew"
+            )
+        return row
 
     def _renew(self) -> None:
         with self._asking() as database:
@@ -186,13 +198,14 @@ class SqliteJournal:
     def release(self) -> None:
         """Own it no longer."""
         heartbeat, self._heartbeat = self._heartbeat, None
+        epoch, self._epoch = self._epoch, 0
         if heartbeat is not None:
             heartbeat.stop()
         # A disk that is full must not hide why the run stopped; the lease then ends by itself.
         with suppress(Unanswered), self._asking() as database:
             database.execute(
                 "update runs set owner='', deadline=0, crashes=0, updated=? where number=? and epoch=?",
-                (time.time(), self._number, self._epoch),
+                (time.time(), self._number, epoch),
             )
         self.close()
 
