@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, final
 
-from attrs import frozen
+from attrs import field, frozen
 
 from lambdacat.bound import Retry, Timeout
 from lambdacat.condition import Condition
@@ -32,14 +32,34 @@ from lambdacat.structure import expression, fold, step_to
 Node = Plan[Any, Any]
 
 
+At = tuple[str | int, ...]
+
+
+def _path_of(at: At | Spot) -> At:
+    return at if isinstance(at, tuple) else at.path()
+
+
 @final
-@frozen
+@frozen(repr=False)
 class Finding:
     """Something doubtful in a plan: which rule, where, and one sentence."""
 
+    __match_args__ = ("rule", "at", "message")
+
     rule: str
-    at: tuple[str | int, ...]
+    _at: At | Spot = field(eq=_path_of)
     message: str
+
+    @property
+    def at(self) -> At:
+        """Path of the node in normal form."""
+        return _path_of(self._at)
+
+    def __repr__(self) -> str:
+        return f"Finding(rule={self.rule!r}, at={self.at!r}, message={self.message!r})"
+
+    def __reduce__(self) -> Any:
+        return Finding, (self.rule, self.at, self.message)
 
 
 @frozen(eq=False)
@@ -57,26 +77,21 @@ class Spot:
     """Whether nothing has run on this state before it."""
     beside: bool = False
     """Whether it stands in a branch that others run beside."""
+    below: list[Spot] = field(factory=list, init=False)
+    """The spots of its children."""
 
-    def path(self) -> tuple[str | int, ...]:
+    def path(self) -> At:
         """What ``structure.located`` calls this place."""
-        return tuple(step for above, child in self._steps() for step in step_to(above.node, child))
-
-    def order(self) -> tuple[int, ...]:
-        """The same path as the numbers of children, which compare."""
-        return tuple(child for _, child in self._steps())
-
-    def _steps(self) -> list[tuple[Spot, int]]:
-        steps = []
+        steps: list[At] = []
         spot = self
         while spot.above is not None:
-            steps.append((spot.above, spot.child))
+            steps.append(step_to(spot.above.node, spot.child))
             spot = spot.above
-        return steps[::-1]
+        return tuple(step for row in reversed(steps) for step in row)
 
     def at(self, child: int) -> Spot:
         """The spot of a child."""
-        return _below(self, child, self.node.parts()[1][child])
+        return self.below[child]
 
 
 def _own_timeout(node: Node) -> float | None:
@@ -245,15 +260,17 @@ def check(plan: Plan[Any, Any]) -> tuple[Finding, ...]:
         raise TypeError(f"check takes a plan, not {plan!r}")
     facts = _facts(plan)
     found: list[tuple[Spot, str, str]] = []
+    order: dict[Spot, int] = {}
     rest = [Spot(plan)]
     while rest:
         spot = rest.pop()
+        order[spot] = len(order)
+        spot.below.extend(_below(spot, i, child) for i, child in enumerate(spot.node.parts()[1]))
         for name, rule in RULES:
             found.extend((where, name, message) for where, message in rule(spot, facts))
-        children = spot.node.parts()[1]
-        rest.extend(_below(spot, i, children[i]) for i in reversed(range(len(children))))
-    found.sort(key=lambda row: row[0].order())
-    return tuple(Finding(name, where.path(), message) for where, name, message in found)
+        rest.extend(reversed(spot.below))
+    found.sort(key=lambda row: order[row[0]])
+    return tuple(Finding(name, where, message) for where, name, message in found)
 
 
 def _facts(plan: Node) -> Facts:

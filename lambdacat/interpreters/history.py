@@ -6,10 +6,20 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lambdacat.codec import Codecs
+from lambdacat.codec import Codecs, StateCorrupt
 from lambdacat.context import idempotency_key
 from lambdacat.fault import PlanChanged, TimedOut
-from lambdacat.interpreters.journal import FORMAT, Answerable, Document, Grouped, Journal, Past, sealed
+from lambdacat.interpreters.journal import (
+    FORMAT,
+    Answerable,
+    Document,
+    Grouped,
+    Journal,
+    JournalCorrupt,
+    Past,
+    sealed,
+    unsealed_answer,
+)
 from lambdacat.interpreters.outcomes import outcome_of, outcome_tree
 from lambdacat.interpreters.shape import NOWHERE, Change, Moved, compared, lenses_text, shape
 from lambdacat.machine.fork import Fork
@@ -199,7 +209,10 @@ class History:
         fresh = (self._answers or {}).get(key)
         if fresh is None:
             return NEW, None if key in self.known["asked"] else _asked(request, key)
-        value = self.codecs.decode(fresh)
+        try:
+            value = self.codecs.decode(unsealed_answer(self.run, key, fresh))
+        except (JournalCorrupt, StateCorrupt) as error:
+            raise Halt(error) from None
         return value, {"kind": "answer", "key": key, "value": self.codecs.to_tree(value)}
 
 

@@ -119,14 +119,35 @@ class MemoryJournal:
 # --- entries ---------------------------------------------------------------------------------------------------------
 
 _WIDTH = 32
+_NEXT = _WIDTH + 1
+_BLANK = (b"", b"", b"")
 _dumps = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
 
 def sealed(before: bytes, document: Document) -> tuple[bytes, bytes]:
     """The digest of the chain with ``document`` at its end, and the entry."""
     text = _dumps(document).encode()
-    digest = blake2b(before + text, digest_size=_WIDTH // 2).hexdigest().encode()
+    digest = _digest(before + text)
     return digest, digest + b" " + text
+
+
+def _digest(content: bytes) -> bytes:
+    return blake2b(content, digest_size=_WIDTH // 2).hexdigest().encode()
+
+
+def sealed_answer(run: str, key: str, value: bytes) -> bytes:
+    """An answer with the digest of what it answers: it stands beside the chain, where anybody may write."""
+    return _digest(f"{run}\n{key}\n".encode(errors="backslashreplace") + value) + b" " + value
+
+
+def unsealed_answer(run: str, key: str, kept: bytes) -> bytes:
+    """The answer again. Errors: ``JournalCorrupt``."""
+    value = kept[_NEXT:]
+    if type(kept) is not bytes or sealed_answer(run, key, value) != kept:
+        raise JournalCorrupt(
+            f"the answer to {key!r} of run {run!r} is not what was given; restore the journal from a copy"
+        )
+    return value
 
 
 def unsealed(entries: Iterable[bytes], run: str = "") -> Iterator[tuple[bytes, Document]]:
@@ -138,8 +159,11 @@ def unsealed(entries: Iterable[bytes], run: str = "") -> Iterator[tuple[bytes, D
     while some := tuple(islice(rest, _AT_ONCE)):
         whole: list[bytes] = []
         for entry in some:
-            digest, text = entry[:_WIDTH], entry[_WIDTH + 1 :]
-            if blake2b(before + text, digest_size=_WIDTH // 2).hexdigest().encode() != digest:
+            # What rots may become anything, of another class too.
+            digest, space, text = (
+                (entry[:_WIDTH], entry[_WIDTH:_NEXT], entry[_NEXT:]) if type(entry) is bytes else _BLANK
+            )
+            if space != b" " or _digest(before + text) != digest:
                 break
             before = digest
             whole.append(text)

@@ -7,7 +7,7 @@ from typing import Any
 
 from lambdacat.event import Emitted, Finished, Retrying, Span, Started, Status, Trace
 from lambdacat.fault import Fault, Waiting, settled
-from lambdacat.machine.fork import Fork
+from lambdacat.machine.fork import EDGE, Fork, Turn
 from lambdacat.machine.meaning import APART, TRIES, Sleep, Table, raised
 from lambdacat.machine.ops import FAIL, LEAVE, State
 from lambdacat.machine.segment import Leaf, Request, Segment
@@ -133,7 +133,7 @@ class Recorder:
     def skipped(self, fork: Fork, started: int, stack: Any) -> None:
         """Branches that a decided race never started."""
         for index in range(started, fork.total):
-            site = Trail(stack, (index,) if fork.plans is not None else ("focus",), fork.value)
+            site = Trail((EDGE, fork.node, Turn(fork, fork.race(), index), stack), (), fork.value)
             self.finish(self.begin(fork.plan(index).name, site, None, stack), "skipped")
 
     def retrying(self, request: Sleep, seconds: float, stack: Any) -> None:

@@ -20,7 +20,7 @@ from lambdacat.effects.direct import Direct
 from lambdacat.fault import Outcome, PlanChanged, Question, Waiting, _Faulted, headline, settled
 from lambdacat.interpreters.classes import codecs_of
 from lambdacat.interpreters.history import History
-from lambdacat.interpreters.journal import Answerable, Journal, Leased, past_of
+from lambdacat.interpreters.journal import Answerable, Journal, Leased, past_of, sealed_answer
 from lambdacat.interpreters.run import check_plan, outcome_of
 from lambdacat.interpreters.shape import Change, compared
 from lambdacat.machine.meaning import APART
@@ -324,12 +324,13 @@ def answer(journal: Journal, question: Question | str, value: Any) -> bool:
     key = question.key if isinstance(question, Question) else question
     past = past_of(journal)
     asked = {} if past is None else {d["key"]: d for d in past.documents if d["kind"] == "asked"}
-    if key not in asked:
+    if past is None or key not in asked:
         known = ", ".join(map(repr, sorted(asked))) or "nothing"
         raise NoQuestion(f"the run has not asked {key!r}; it has asked {known}")
     _check_answer(asked[key], value)
     codecs: Any = getattr(journal, "codecs", None)
-    return journal.answer(key, (codecs if isinstance(codecs, Codecs) else Codecs()).encode(value))
+    encoded = (codecs if isinstance(codecs, Codecs) else Codecs()).encode(value)
+    return journal.answer(key, sealed_answer(past.run, key, encoded))
 
 
 def _check_answer(asked: Mapping[str, Any], value: Any) -> None:

@@ -17,8 +17,8 @@ from lambdacat.interpreters.journal import JournalCorrupt, RunBusy
 from lambdacat.store.heads import Heads
 from lambdacat.store.leases import Heartbeat, Lease, Owner
 
-_SCHEMA = """
-create table if not exists runs (
+_TABLES = (
+    """CREATE TABLE runs (
     number integer primary key autoincrement,
     run text not null unique,
     created real not null,
@@ -29,14 +29,14 @@ create table if not exists runs (
     crashes integer not null default 0,
     reached integer not null default 0,
     aside text not null default ''
-);
-create table if not exists entries (
+)""",
+    """CREATE TABLE entries (
     run integer not null, seq integer not null, entry blob not null, primary key (run, seq)
-) without rowid;
-create table if not exists answers (
+) without rowid""",
+    """CREATE TABLE answers (
     run integer not null, key text not null, value blob not null, at real not null, primary key (run, key)
-) without rowid;
-"""
+) without rowid""",
+)
 _VERSION = 1
 
 
@@ -247,6 +247,8 @@ _APPEND = "insert into entries select ?, ?, ? where (select epoch from runs wher
 def _named(path: Path) -> Iterator[None]:
     try:
         yield
+    except UnicodeDecodeError as error:
+        raise JournalCorrupt(f"{path} is not whole any more: a text in it is none") from error
     except sqlite3.DatabaseError as error:
         text = str(error)
         if not isinstance(error, sqlite3.OperationalError) or "malformed" in text or "not a database" in text:
@@ -283,10 +285,7 @@ def opened(path: Path, durability: str = "full", *, create: bool = True) -> sqli
 
 
 def _prepare(database: sqlite3.Connection, path: Path, durability: str) -> None:
-    version = database.execute("pragma user_version").fetchone()[0]
-    tables = {row[0] for row in database.execute("select name from sqlite_master where type='table'")}
-    if tables and not tables >= {"runs", "entries", "answers"}:
-        raise JournalCorrupt(f"{path} is a database with other tables; give the journal a file of its own")
+    _check_tables(database, path)
     mode = database.execute("pragma journal_mode=wal").fetchone()[0]
     if mode != "wal":
         raise Unanswered(f"the journal {path}", f"its folder does not support write-ahead logging (it gave {mode})")
@@ -295,10 +294,29 @@ def _prepare(database: sqlite3.Connection, path: Path, durability: str) -> None:
     if database.execute("pragma synchronous").fetchone()[0] != wanted:
         raise Unanswered(f"the journal {path}", "it does not flush as it was asked to")
     database.execute("pragma busy_timeout=10000")
-    if version == 0:
+    if not _tables(database):
         with _transaction(database):
-            for statement in _SCHEMA.split(";"):
-                database.execute(statement)
-            database.execute(f"pragma user_version={_VERSION}")
-    elif version != _VERSION:
-        raise JournalCorrupt(f"{path} is a journal of version {version}, and this program reads version {_VERSION}")
+            # Another process may have made them since; the lock is held now.
+            if not _tables(database):
+                for statement in _TABLES:
+                    database.execute(statement)
+                database.execute(f"pragma user_version={_VERSION}")
+    _check_tables(database, path)
+
+
+def _tables(database: sqlite3.Connection) -> set[str]:
+    """The statements that made the tables of a file."""
+    made = database.execute("select sql from sqlite_master where type='table' and name not like 'sqlite!_%' escape '!'")
+    return {row[0] for row in made}
+
+
+def _check_tables(database: sqlite3.Connection, path: Path) -> None:
+    """Refuse what is no journal, and one whose tables are not as they were made: a rotten column keeps other values."""
+    found = _tables(database)
+    if not found:
+        return
+    version = database.execute("pragma user_version").fetchone()[0]
+    if version != _VERSION:
+        raise JournalCorrupt(f"{path} is no journal of version {_VERSION}; give the journal a file of its own")
+    if found != set(_TABLES):
+        raise JournalCorrupt(f"{path} is no journal, or not whole any more: its tables are not what was made")
