@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias, final
 
 from attrs import Attribute, field, frozen
 
+from lambdacat.place import PlanError
+
 if TYPE_CHECKING:
     from lambdacat.fault import Fault, _Faulted
     from lambdacat.schedule import Schedule
@@ -19,7 +21,7 @@ def _interval(_: object, attribute: Attribute[tuple[float, float]], value: Any) 
     match value:
         case (int() | float() as low, int() | float() as high) if 0 <= low <= high:
             return
-    raise ValueError(f"{attribute.name} is (best, worst) with 0 <= best <= worst, not {value!r}")
+    raise PlanError(f"{attribute.name} is (best, worst) with 0 <= best <= worst, not {value!r}")
 
 
 @final
@@ -44,15 +46,15 @@ class Resource:
 def _whole(least: int) -> Callable[[object, Attribute[Any], Any], None]:
     def check(_: object, attribute: Attribute[Any], value: Any) -> None:
         if value is not None and (type(value) is not int or value < least):
-            raise ValueError(f"{attribute.name} is a whole number of at least {least}, not {value!r}")
+            raise PlanError(f"{attribute.name} is a whole number of at least {least}, not {value!r}")
 
     return check
 
 
 def seconds_of(value: object, what: str = "timeout") -> float:
-    """``value`` if it is a sensible duration. Errors: ``ValueError``."""
+    """``value`` if it is a sensible duration. Errors: ``PlanError``."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < inf:
-        raise ValueError(f"{what} is a number of seconds, finite and not negative, not {value!r}")
+        raise PlanError(f"{what} is a number of seconds, finite and not negative, not {value!r}")
     return float(value)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from lambdacat.bound import seconds_of
+from lambdacat.callables import check_plain
 from lambdacat.condition import Condition
 from lambdacat.leaf import pure_leaf
 from lambdacat.merging import collect, merge
@@ -53,6 +54,7 @@ def _plan(what: str, value: object) -> Plan[Any, Any]:
 def _function(what: str, value: object) -> Any:
     if not callable(value) or isinstance(value, Plan):
         raise PlanError(f"{what} wants a function, not {value!r}")
+    check_plain(what, value)
     return value
 
 
@@ -150,7 +152,7 @@ def parallel_of(plans: tuple[Any, ...], policy: Any, join: Any, limit: Any, time
     if not isinstance(policy, (All, Quorum, NBest, Settled)):
         raise PlanError(f"policy is a value such as ALL, FIRST_COMPLETED or NBest(2, by=...), not {policy!r}")
     # Written out or left alone, the default is one and the same plan.
-    join = None if join is None or join is merge else _function("join", join)
+    join = None if join is None or join is merge else _function("join=", join)
     if isinstance(policy, Settled) and join is None:
         raise PlanError("SETTLED gives outcomes, which nothing can merge: give join=, for example collect")
     seconds = None if timeout is None else seconds_of(timeout)

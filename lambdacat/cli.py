@@ -6,8 +6,10 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
+
+from lambdacat.arguments import count, path
+from lambdacat.runs_cli.words import begin, journal_words, runs_words
 
 if TYPE_CHECKING:
     from lambdacat.shown import Shown
@@ -23,12 +25,15 @@ exit codes:
   0    done
   1    the plan faulted, or there are findings, or a law is broken
   2    the command line, the plan's name or its input is wrong
+  3    the run waits for an answer (runs --help has more of journals)
+  4    another process owns the run
   130  interrupted by Ctrl-C (143 by SIGTERM)
 
 examples:
   lambdacat research "how are comparisons chained?"
   lambdacat research "what did we decide about retries" --corpus notes/ --json
   lambdacat run examples/research.py:answer --input '"What does ** do?"'
+  lambdacat run mypackage.agents:crawl --journal runs.db --run-id monday
   lambdacat dry-run mypackage.agents:crawl
   lambdacat show mypackage.agents:crawl --as mermaid
 """
@@ -41,18 +46,6 @@ no network is used. The index is built at first use, in the user's cache folder.
 
 PLAN = "package.module:plan or path/to/file.py:plan; the current folder is importable"
 INPUT = "the plan's input as JSON, @FILE, or - for stdin; it becomes the plan's state class where its lenses name one"
-
-
-def _path(text: str) -> Path:
-    if "\0" in text or not text:
-        raise argparse.ArgumentTypeError(f"{text!r} cannot be a path")
-    return Path(text)
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or not 0 < int(text) < 1_000_000:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
-    return int(text)
 
 
 class _Version(argparse.Action):
@@ -91,16 +84,20 @@ def _parser() -> argparse.ArgumentParser:
     _show_words(command("show", _show, "draw a plan"))
     _plan_words(command("check", _check, "look for doubtful places in a plan"))
     _laws_words(command("laws", _laws, "test the laws of plans under every interpreter"))
+    summary = "list, show, resume, answer, replay, fork and prune the runs of a journal file"
+    runs_words(
+        commands.add_parser("runs", help=summary, description=f"{summary.capitalize()}.", parents=[common]), common
+    )
     return parser
 
 
 def _research_words(command: argparse.ArgumentParser) -> None:
     add = command.add_argument
     add("question", nargs="+", metavar="QUESTION", help="put -- before one that starts with -")
-    add("--corpus", type=_path, metavar="DIR", help="a folder to search as well")
+    add("--corpus", type=path, metavar="DIR", help="a folder to search as well")
     add("--json", action="store_true", help="print one JSON document")
     add("--trace", action="store_true", help="also draw which steps ran when")
-    add("--cache", type=_path, metavar="DIR", help="keep the index here instead")
+    add("--cache", type=path, metavar="DIR", help="keep the index here instead")
     add("--no-progress", action="store_true", help="show no progress, on a terminal either")
 
 
@@ -117,6 +114,7 @@ def _run_words(command: argparse.ArgumentParser) -> None:
         "--async", dest="mode", action="store_const", const="async", default="async", help="on an event loop (default)"
     )
     mode("--sync", dest="mode", action="store_const", const="sync", help="in this thread, one step after the other")
+    journal_words(command)
 
 
 def _show_words(command: argparse.ArgumentParser) -> None:
@@ -128,7 +126,7 @@ def _laws_words(command: argparse.ArgumentParser) -> None:
     add = command.add_argument
     add("--suite", action="append", default=[], metavar="NAME", help="only this suite; may be repeated")
     add("--format", choices=("text", "json"), default="text", help="default: text")
-    add("--examples", type=_count, default=20, metavar="N", help="random examples for each law (default: 20)")
+    add("--examples", type=count, default=20, metavar="N", help="random examples for each law (default: 20)")
 
 
 def _research(given: argparse.Namespace) -> Shown:
@@ -151,7 +149,12 @@ def _research(given: argparse.Namespace) -> Shown:
 
 def _run(given: argparse.Namespace) -> Shown:
     from lambdacat import commands
+    from lambdacat.shown import UsageError
 
+    if given.journal is not None and given.run_id:
+        return begin(given)
+    if given.journal is not None or given.run_id is not None:
+        raise UsageError("a durable run needs both --journal, its file, and --run-id, its name")
     return commands.run(given.plan, given.input, given.mode)
 
 
@@ -188,7 +191,8 @@ def _obeyed(given: argparse.Namespace) -> Shown:
     except UsageError as error:
         return Shown("", USAGE, f"lambdacat: {error}", error)
     except Interrupted as error:
-        return Shown("", error.code, "lambdacat: interrupted")
+        said = "; ".join(("interrupted", *getattr(error, "__notes__", ())))
+        return Shown("", error.code, f"lambdacat: {said}")
     except KeyboardInterrupt:
         return Shown("", INTERRUPTED, "lambdacat: interrupted")
     return shown

@@ -10,6 +10,7 @@ from textwrap import indent
 from typing import TYPE_CHECKING, Any, Literal
 
 from lambdacat.shown import FAILED, Shown, UsageError, as_json, fields_of
+from lambdacat.text_forms import FORMS, TextForm
 
 if TYPE_CHECKING:
     from lambdacat.fault import Fault
@@ -23,19 +24,25 @@ def load(spec: str) -> Plan[Any, Any]:
     """The plan named by ``package.module:plan`` or ``path/to/file.py:plan``. Errors: ``UsageError``."""
     from lambdacat.plan import Plan
 
+    found = looked_up(spec, "plan", Plan)
+    if not isinstance(found, Plan):
+        hint = "; wrap it in task(...)" if callable(found) else ""
+        raise UsageError(f"{spec} is no plan, it is of type {type(found).__name__}{hint}")
+    return found
+
+
+def looked_up(spec: str, what: str, kind: type) -> Any:
+    """What a module has under a name, ``what`` in messages. Errors: ``UsageError`` that knows names of that kind."""
     where, colon, name = spec.rpartition(":")
     if not (colon and where and name):
-        raise UsageError(f"{spec!r} names no plan; write package.module:plan or path/to/file.py:plan")
+        raise UsageError(f"{spec!r} names no {what}; write package.module:{what} or path/to/file.py:{what}")
     module = _module(where)
     found: Any = module
     for part in name.split("."):
         if not hasattr(found, part):
-            plans = [key for key, value in vars(module).items() if isinstance(value, Plan) and not key.startswith("_")]
-            raise UsageError(f"{where} has no {name!r}{close(name, plans) or close(name, vars(module))}")
+            known = [key for key, value in vars(module).items() if isinstance(value, kind) and not key.startswith("_")]
+            raise UsageError(f"{where} has no {name!r}{close(name, known) or close(name, vars(module))}")
         found = getattr(found, part)
-    if not isinstance(found, Plan):
-        hint = "; wrap it in task(...)" if callable(found) else ""
-        raise UsageError(f"{spec} is no plan, it is of type {type(found).__name__}{hint}")
     return found
 
 
@@ -93,8 +100,10 @@ def value_for(plan: Plan[Any, Any], given: str | None) -> Any:
     Errors: ``UsageError`` when the text is no JSON or does not fit the state class.
     """
     root = _root(plan)
+    if given is None and root is None and (step := _wants_input(plan)):
+        raise UsageError(f"{step} takes an input, and there is none: give --input, as JSON (null is one)")
     value = {} if given is None and root is not None else _json(given)
-    return value if root is None else _structured(value, root, root.__name__)
+    return value if root is None else as_declared(value, root, root.__name__)
 
 
 def _json(given: str | None) -> Any:
@@ -130,14 +139,48 @@ def _root(plan: Plan[Any, Any]) -> type | None:
     return None
 
 
-def _structured(value: Any, kind: Any, at: str) -> Any:
+def _wants_input(plan: Plan[Any, Any]) -> str:
+    """The name of the first node that looks at the input; empty when none is known to."""
+    from lambdacat.plan import Bind, Choose, Focus, LoopWhile, Parallel, Pure, Task
+
+    rest = [plan]
+    while rest:
+        node = rest.pop()
+        if isinstance(node, (Bind, Choose, Focus, LoopWhile)):
+            return node.name
+        if isinstance(node, (Task, Pure)):
+            if _looks(node.action if isinstance(node, Task) else node.f):
+                return node.name
+            continue
+        children = node.parts()[1]
+        rest.extend(reversed(children) if isinstance(node, Parallel) else children[:1])
+    return ""
+
+
+def _looks(f: Any) -> bool:
+    """Whether a function takes a value for sure; one whose parameter starts with ``_`` says that it does not look."""
+    from inspect import Parameter, signature
+
+    try:
+        first = next(iter(signature(f).parameters.values()), None)
+    except (TypeError, ValueError):
+        return False
+    places = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
+    if first is None or first.kind not in places or first.default is not Parameter.empty:
+        return False
+    return not first.name.startswith("_")
+
+
+def as_declared(value: Any, kind: Any, at: str) -> Any:
     """A JSON value as one of a declared type. Errors: ``UsageError`` that says where they differ."""
     from enum import Enum
     from typing import Annotated, Literal, Union, get_args, get_origin
 
     origin, parts = get_origin(kind), get_args(kind)
+    if (inner := getattr(kind, "__supertype__", None)) is not None:
+        return as_declared(value, inner, at)
     if origin is Annotated:
-        return _structured(value, parts[0], at)
+        return as_declared(value, parts[0], at)
     if origin is Literal:
         return _expected(value in parts, value, kind, at)
     if origin is Union or type(kind).__name__ == "UnionType":
@@ -145,10 +188,10 @@ def _structured(value: Any, kind: Any, at: str) -> Any:
     if (declared := fields_of(kind)) is not None:
         return _record(value, kind, declared, at)
     if isinstance(kind, type) and issubclass(kind, Enum):
-        named = isinstance(value, str) and value in kind.__members__
-        return kind[value] if named else _made(kind, value, at)
-    if kind is Path:
-        return Path(_expected(isinstance(value, str), value, kind, at))
+        is_name = isinstance(value, str) and value in kind.__members__
+        return kind[value] if is_name else _made(kind, value, at)
+    if isinstance(kind, type) and (form := FORMS.get(kind)) is not None:
+        return _read(form, value, kind, at)
     if kind is float:
         return float(_expected(type(value) in (int, float), value, kind, at))
     if kind in (int, str, bool, type(None)):
@@ -164,7 +207,7 @@ def _collected(value: Any, kind: Any, origin: Any, parts: tuple[Any, ...], at: s
         return value
     if issubclass(origin, abc.Mapping):
         _expected(isinstance(value, dict), value, kind, at)
-        items = {key: _structured(each, parts[1], f"{at}[{key!r}]") if parts else each for key, each in value.items()}
+        items = {key: as_declared(each, parts[1], f"{at}[{key!r}]") if parts else each for key, each in value.items()}
         return items if origin in (dict, abc.Mapping, abc.MutableMapping) else _made(origin, items, at)
     if issubclass(origin, (tuple, list, abc.Set, abc.Sequence)) and not issubclass(origin, (str, bytes)):
         _expected(isinstance(value, list), value, kind, at)
@@ -173,8 +216,32 @@ def _collected(value: Any, kind: Any, origin: Any, parts: tuple[Any, ...], at: s
             kinds = parts
         else:
             kinds = (parts[0] if parts else Any,) * len(value)
-        made = [_structured(each, one, f"{at}[{i}]") for i, (each, one) in enumerate(zip(value, kinds, strict=True))]
+        made = [as_declared(each, one, f"{at}[{i}]") for i, (each, one) in enumerate(zip(value, kinds, strict=True))]
         return origin(made) if origin in (list, set, frozenset) else tuple(made)
+    return _as_it_is(value, kind, origin, at)
+
+
+def _read(form: TextForm, value: Any, kind: type, at: str) -> Any:
+    """A value of a class that JSON has only a text or a number for."""
+    from lambdacat.fault import shortened
+
+    try:
+        if type(value) in form.given:
+            return form.read(value)
+    except (ValueError, TypeError, ArithmeticError):
+        pass
+    raise UsageError(f"{at} wants {kind.__name__}, not {shortened(value, 40)}; write it as {form.example}")
+
+
+def _as_it_is(value: Any, kind: Any, origin: type, at: str) -> Any:
+    """A value for a class that decoding knows nothing of. Errors: ``UsageError`` unless it is one already."""
+    try:
+        fits = isinstance(value, origin)
+    except TypeError:
+        return value  # a protocol, or another class that values are not asked about
+    if not fits:
+        said = f"{at} wants {getattr(kind, '__name__', kind)}, which JSON has no form for"
+        raise UsageError(f"{said}; run the plan from Python, or give the field a default")
     return value
 
 
@@ -190,7 +257,7 @@ def _record(value: Any, kind: Any, declared: Mapping[str, tuple[str, bool]], at:
     made = {}
     for key, each in value.items():
         annotation = field_type(kind, declared[key][0])
-        made[key] = each if annotation is None else _structured(each, annotation, f"{at}.{key}")
+        made[key] = each if annotation is None else as_declared(each, annotation, f"{at}.{key}")
     return _made(lambda given: kind(**given), made, at)
 
 
@@ -198,11 +265,14 @@ def _either(value: Any, kinds: tuple[Any, ...], at: str) -> Any:
     refusals = []
     for kind in kinds:
         try:
-            return _structured(value, kind, at)
+            return as_declared(value, kind, at)
         except UsageError as error:
             refusals.append(error)
-    # "None" says nothing about a value that is there.
-    raise refusals[0] if kinds[0] is not type(None) else refusals[-1]
+    for refusal in refusals:
+        if not str(refusal).startswith(f"{at} wants "):
+            raise refusal  # it took the value for this kind, and found something wrong inside
+    wanted = " or ".join("None" if kind is type(None) else getattr(kind, "__name__", str(kind)) for kind in kinds)
+    return _expected(False, value, wanted, at)
 
 
 def _expected(fits: bool, value: Any, kind: Any, at: str) -> Any:
@@ -229,26 +299,29 @@ def run(spec: str, given: str | None, mode: Literal["async", "sync"]) -> Shown:
     """The result of a plan; a fault is exit code 1."""
     from returns.result import Success
 
-    from lambdacat.fault import ActionFailed
-
     plan = load(spec)
     outcome = _outcome(plan, value_for(plan, given), mode)
-    if isinstance(outcome, Success):
-        return Shown(as_json(outcome.unwrap()))
-    fault: Fault = outcome.failure()
+    return Shown(as_json(outcome.unwrap())) if isinstance(outcome, Success) else faulted(outcome.failure())
+
+
+def faulted(fault: Fault) -> Shown:
+    """The message of a fault, and the exception behind it if a function of the user's raised one."""
+    from lambdacat.fault import ActionFailed
+
     return Shown("", FAILED, str(fault), fault.error if isinstance(fault, ActionFailed) else None)
 
 
 def _outcome(plan: Plan[Any, Any], value: Any, mode: Literal["async", "sync"]) -> Any:
+    from lambdacat.stopping import stopped_here, until_stopped
+
     if mode == "sync":
         from lambdacat.interpreters.run import run as run_here
 
-        return run_here(plan, value)
-    import asyncio
-
+        with stopped_here():
+            return run_here(plan, value)
     from lambdacat.interpreters.arun import arun
 
-    return asyncio.run(arun(plan, value))
+    return until_stopped(lambda: arun(plan, value))
 
 
 def forecast(spec: str, given: str | None) -> Shown:

@@ -71,6 +71,9 @@ class Trace:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Trace) and self.spans == other.spans
 
+    def __reduce__(self) -> Any:
+        return Trace, (self.spans,)
+
     def __hash__(self) -> int:
         return hash(tuple((span.id, span.at, span.start) for span in self.spans))
 

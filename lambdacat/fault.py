@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from enum import Enum, auto
 from typing import Any, Protocol, TypeAlias, TypeVar, cast, final, overload
 
 from attrs import evolve, field, frozen
@@ -23,12 +24,19 @@ class Site(Protocol):
     """Where a fault stands in a plan, read when asked."""
 
     def path(self) -> At: ...
+    def parts(self) -> tuple[tuple[int, int], ...]: ...
     def last(self) -> object: ...
     def drawing(self) -> tuple[str, ...]: ...
     def settled(self) -> Site: ...
 
 
-_UNSET: Any = object()
+class _Unset(Enum):
+    """Says that nothing was given, in pickles too."""
+
+    UNSET = auto()
+
+
+_UNSET: Any = _Unset.UNSET
 
 
 @frozen(kw_only=True)
@@ -41,6 +49,11 @@ class _AtNode:
     def at(self) -> At:
         """Path of the node in normal form."""
         return self._at if isinstance(self._at, tuple) else self._at.path()
+
+    @property
+    def parts(self) -> tuple[tuple[int, int], ...]:
+        """Which part of each focus over several it happened in, outermost first, as an index and of how many."""
+        return () if isinstance(self._at, tuple) else self._at.parts()
 
 
 @frozen(kw_only=True)
@@ -86,6 +99,8 @@ class TimedOut(_Faulted):
 
     seconds: float
     abandoned: int = 0
+    unbegun: int = 0
+    """Blocking steps that never began, because every worker thread was busy all the while."""
     late: float = field(default=0.0, eq=False)
     """Units: seconds past the timeout at which the run could go on, waiting for what cannot be interrupted."""
 
@@ -225,9 +240,9 @@ Outcome: TypeAlias = Success[B] | Failure[Fault]
 """What a run gives: a ``Result[B, Fault]`` written as its two cases, so that ``match`` is typed and exhaustive."""
 
 
-def located(fault: Fault, site: Site, name: str) -> Fault:
+def located(fault: Fault, site: Site, name: str, value: object) -> Fault:
     """The fault at a site, unless it already has one: handlers pass faults on unchanged."""
-    return fault if fault._at != () else evolve(fault, at=site, name=fault.name or name)
+    return fault if fault._at != () else evolve(fault, at=site, name=fault.name or name, input=value)
 
 
 def settled(fault: Fault) -> Fault:
@@ -326,10 +341,8 @@ def headline(fault: Fault) -> str:
             return f"{who} raised {type(error).__name__}: {said}" if said else f"{who} raised {type(error).__name__}"
         case Stopped(reason=reason):
             return f"{who} stopped the run: {reason}"
-        case TimedOut(seconds=seconds, abandoned=abandoned, late=late):
-            left = f"; {abandoned} thread(s) could not be stopped" if abandoned else ""
-            after = f"; it could only stop {late:.3g} s later" if late > 0.01 else ""
-            return f"{who} timed out after {seconds:g} s{after}{left}"
+        case TimedOut(seconds=seconds):
+            return f"{who} timed out after {seconds:g} s{_overtime(fault)}"
         case LoopLimit(at_most=at_most, value=value):
             return f"{who} used up its {at_most} turns and its condition still holds; it had reached {shortened(value)}"
         case MergeConflict(path=path, branches=branches):
@@ -354,6 +367,16 @@ def headline(fault: Fault) -> str:
             return "waiting for an answer: " + "; ".join(question.text for question in questions)
         case PlanChanged(recorded=recorded, found=found):
             return f"the journal was written by another plan: it has {recorded}, this plan has {found}"
+
+
+def _overtime(fault: TimedOut) -> str:
+    """What a timeout came to besides."""
+    after = f"; it could only stop {fault.late:.3g} s later" if fault.late > 0.01 else ""
+    left = f"; {fault.abandoned} thread(s) could not be stopped" if fault.abandoned else ""
+    if not fault.unbegun:
+        return after + left
+    steps = "a blocking step" if fault.unbegun == 1 else f"{fault.unbegun} blocking steps"
+    return f"{after}{left}; {steps} never began: all threads were busy, see Limits(threads=)"
 
 
 def _said(error: Exception) -> str:
@@ -388,7 +411,8 @@ def _message(fault: Fault) -> Iterator[str]:
         yield from ("         " + line for line in fault._at.drawing())
     if isinstance(fault, ActionFailed) and (origin := _origin(fault.error)):
         yield f"  raised {origin}"
-    if fault.input is not None:
+    # At a site the node was given something, and None may be what is wrong.
+    if fault.input is not None or not isinstance(fault._at, tuple):
         yield f"  input  {shortened(fault.input)}"
     if fault.last is not None and fault.last is not fault.input:
         yield f"  last   {shortened(fault.last)}"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from functools import cache, partial
-from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE, CO_ITERABLE_COROUTINE
+from functools import cache
+from inspect import CO_ASYNC_GENERATOR, CO_ITERABLE_COROUTINE
 from itertools import pairwise
-from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from lambdacat.bound import Estimate, Resource, seconds_of
+from lambdacat.callables import code_flags, function_of, is_async, name_of
 from lambdacat.optics import Lens
 from lambdacat.place import PlanError
 from lambdacat.plan import Call, Plan, Pure, Task, _check_name
@@ -93,7 +93,7 @@ def _task(action: Any, reads: Any, writes: Any, options: dict[str, Any]) -> Plan
         doubled = [(a, b) for i, a in enumerate(writes) for b in writes[i + 1 :] if not a.disjoint_from(b)]
         if doubled:
             raise PlanError(f"{doubled[0][0]!r} and {doubled[0][1]!r} are both written, and one lies inside the other")
-    name = options.get("name") or _name_of(action)
+    name = options.get("name") or name_of(action)
     _check_name(name)
     blocking, seconds = options.get("blocking"), options.get("timeout")
     if blocking not in (None, "thread", "abandon", "inline"):
@@ -120,40 +120,12 @@ def pure_leaf(f: Callable[[Any], Any]) -> Plan[Any, Any]:
     """``f`` as a leaf that never suspends."""
     if not callable(f) or isinstance(f, Plan):
         raise PlanError(f"pure wants a function of one value, not {f!r}")
-    if code_flags(f) & (CO_COROUTINE | CO_ASYNC_GENERATOR):
-        raise PlanError(f"{_name_of(f)} is async, so it is no pure function; make it a task")
+    if is_async(f):
+        raise PlanError(f"{name_of(f)} is async, so it is no pure function; make it a task")
     return Pure(f, getattr(f, "getter", f))
 
 
 # --- looking at a callable -------------------------------------------------------------------------------------------
-
-
-def _name_of(action: Any) -> str:
-    while isinstance(action, partial):
-        action = action.func
-    return getattr(action, "__name__", None) or type(action).__name__
-
-
-def _function(action: Any) -> Any:
-    """The function that a call of ``action`` runs, through partials, bound methods and callable objects."""
-    while True:
-        if isinstance(action, partial):
-            action = action.func
-        elif isinstance(action, MethodType):
-            action = action.__func__
-        elif isinstance(action, (FunctionType, BuiltinFunctionType, type)):
-            return action
-        else:
-            called = getattr(type(action), "__call__", None)  # noqa: B004  not whether it can be called: by what
-            if not isinstance(called, (FunctionType, MethodType, partial)):
-                return action
-            action = called
-
-
-def code_flags(action: Any) -> int:
-    """The code flags of the function behind ``action``; 0 when it is not written in Python."""
-    code = getattr(_function(action), "__code__", None)
-    return 0 if code is None else int(code.co_flags)
 
 
 @cache
@@ -182,7 +154,7 @@ _PLAIN = ("None", *(kind.__name__ for kind in _PLAIN_TYPES))
 
 def may_await(action: Any) -> bool:
     """Whether a call of a plain function may give an awaitable; a wrong yes only costs the look at its result."""
-    function = _function(action)
+    function = function_of(action)
     if isinstance(function, type):
         return hasattr(function, "__await__")
     if hasattr(function, "__wrapped__"):
@@ -224,19 +196,19 @@ def _wants_context(action: Any, count: int, name: str) -> bool:
 
 def compiled(action: Any, reads: Any, writes: Any, blocking: str | None, name: str = "") -> Call:
     """How ``action`` is called: its lenses fused in, its kind decided once."""
-    name = name or _name_of(action)
+    name = name or name_of(action)
     wants = _wants_context(action, 1 if reads is None else len(reads), name)
     flags = code_flags(action)
     if flags & CO_ASYNC_GENERATOR:
         action, wants = _emitting(action, wants), True
     elif flags & CO_ITERABLE_COROUTINE:
         action = _awaited(action)
-    is_async = bool(flags & (CO_COROUTINE | CO_ASYNC_GENERATOR | CO_ITERABLE_COROUTINE))
-    if is_async and blocking in ("thread", "abandon"):
+    waits = is_async(action)
+    if waits and blocking in ("thread", "abandon"):
         raise PlanError(f"{name} is async: it never blocks a thread, so blocking={blocking!r} cannot hold")
-    probe = not is_async and may_await(action)
-    fn = action if reads is None else wired(action, reads, writes, is_async, wants, probe)
-    return Call(fn, "await" if is_async else blocking or "thread", wants, probe)
+    probe = not waits and may_await(action)
+    fn = action if reads is None else wired(action, reads, writes, waits, wants, probe)
+    return Call(fn, "await" if waits else blocking or "thread", wants, probe)
 
 
 def _awaited(action: Any) -> Any:

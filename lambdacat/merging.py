@@ -11,13 +11,13 @@ import typing
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from functools import cache
-from itertools import repeat
 from operator import is_not
 from typing import Any, TypeVar, final
 
-from attrs import frozen
+from attrs import field, frozen
 
-from lambdacat.place import Attr, Item, Place, place_text
+from lambdacat.callables import check_plain
+from lambdacat.place import Attr, Item, Place, PlanError, place_text
 from lambdacat.record import field_type, record_of
 
 A = TypeVar("A")
@@ -39,12 +39,18 @@ class Conflict(Exception):
 # --- declared merges -------------------------------------------------------------------------------------------------
 
 
+def _plain(_: object, attribute: object, combine: Any) -> None:
+    if not callable(combine):
+        raise PlanError(f"a merge is a function of fork, left and right, not {combine!r}")
+    check_plain("a merge", combine)
+
+
 @final
 @frozen
 class Merges:
     """Declares a merge in an annotation, for any class: ``hits: Annotated[tuple[Hit, ...], Merges(concat)]``."""
 
-    combine: Combine
+    combine: Combine = field(validator=_plain)
 
 
 def merged(combine: Callable[[A, A, A], A], *, default: A) -> A:
@@ -56,8 +62,8 @@ def merged(combine: Callable[[A, A, A], A], *, default: A) -> A:
     from lambdacat.declared import MergedField
 
     declared: Any = MergedField(combine, default)
-    field: A = declared
-    return field
+    made: A = declared
+    return made
 
 
 def concat(fork: tuple[A, ...], left: tuple[A, ...], right: tuple[A, ...]) -> tuple[A, ...]:
@@ -156,7 +162,7 @@ def _merged(place: Place, base: Any, tips: list[tuple[int, Any]], combine: Combi
 def _only(place: Place, base: Any, tips: list[tuple[int, Any]]) -> Any:
     """The one change there is. Errors: ``Conflict`` when there are more."""
     if len(tips) > 1:
-        # What looks changed may be the copy that a branch was given and left alone.
+        # What looks changed may be the copy that a branch was given and left alone, or an equal number or text.
         tips = [tip for tip in tips if not unchanged(base, tip[1])]
     if len(tips) > 1:
         raise Conflict(place, tuple(index for index, _ in tips))
@@ -287,11 +293,11 @@ def own_copy(value: Any, copies: dict[int, Any] | None = None) -> Any:
     return value
 
 
-def unchanged(base: Any, tip: Any, loose: bool = False) -> bool:
+def unchanged(base: Any, tip: Any) -> bool:
     """Whether ``tip`` is ``base``, or a copy of it that nobody changed.
 
-    Inside a mutable builtin plain values are compared by value; everything else by identity, so that no user's ``==``
-    is called.
+    Atoms and collections of builtin classes are compared by value, so that what Python happens to keep one object of
+    (small numbers, short texts) makes no difference; everything else by identity, so that no user's ``==`` is called.
     """
     if base is tip:
         return True
@@ -299,14 +305,17 @@ def unchanged(base: Any, tip: Any, loose: bool = False) -> bool:
     if type(tip) is not kind:
         return False
     if kind in _ATOMS:
-        return loose and bool(base == tip)
+        return _same_atom(base, tip)
     if isinstance(base, dict):
-        return len(base) == len(tip) and all(
-            key in tip and unchanged(value, tip[key], True) for key, value in base.items()
-        )
+        return len(base) == len(tip) and all(key in tip and unchanged(value, tip[key]) for key, value in base.items())
     if isinstance(base, (set, bytearray)):
         return bool(base == tip)
     if kind is tuple or isinstance(base, list):
-        return len(base) == len(tip) and all(map(unchanged, base, tip, repeat(isinstance(base, list))))
+        return len(base) == len(tip) and all(map(unchanged, base, tip))
     record = record_of(kind)
-    return record is not None and all(map(unchanged, record.read(base), record.read(tip), repeat(not record.frozen)))
+    return record is not None and all(map(unchanged, record.read(base), record.read(tip)))
+
+
+def _same_atom(base: Any, tip: Any) -> bool:
+    """Whether two atoms of one class are one value: 0.0 and -0.0 are two, and NaN is nobody's equal."""
+    return bool(base == tip) and (type(base) not in (float, complex) or repr(base) == repr(tip))

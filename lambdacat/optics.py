@@ -11,6 +11,7 @@ from itertools import islice
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, final, overload
 
+from lambdacat.callables import check_plain
 from lambdacat.condition import Condition
 from lambdacat.place import Attr, Item, Place, PlanError, overlaps, place_text
 from lambdacat.steps import _At, _Each, put_field, put_item, put_step, take_step
@@ -234,6 +235,9 @@ class Lens(Traversal[S, A]):
 
     def where(self, test: Callable[[A], bool]) -> Condition[S]:
         """The condition that the part passes ``test``; its footprint is this lens alone."""
+        if not callable(test):
+            raise PlanError(f"where wants a test of the part, not {test!r}")
+        check_plain("where", test)
         return Condition("where", (self, test))
 
     @overload
@@ -282,6 +286,8 @@ class Prism(Traversal[S, A]):
 
     def __init__(self, name: str, *, preview: Callable[[S], A | None], review: Callable[[A], S]) -> None:
         super().__init__(None, ())
+        check_plain("preview=", preview)
+        check_plain("review=", review)
         self._name = name
         self._preview = preview
         self._review = review
@@ -312,6 +318,8 @@ class Iso(Traversal[S, A]):
 
     def __init__(self, name: str, *, to: Callable[[S], A], back: Callable[[A], S]) -> None:
         super().__init__(None, ())
+        check_plain("to=", to)
+        check_plain("back=", back)
         self._name = name
         self._steps = (_Form(name, to, back),)
 

@@ -8,8 +8,8 @@ from typing import Any, TypeAlias, final
 from attrs import frozen
 
 
-class PlanError(Exception):
-    """A plan was built wrongly: a bug, raised at once."""
+class PlanError(ValueError):
+    """A plan, or a value that goes into one, was built wrongly: a bug, raised at once."""
 
 
 @final

@@ -8,11 +8,12 @@ said in ``machine.meaning``.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final, Generic, Never, TypeVar, final, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, Never, Self, TypeVar, final, overload
 
 from attrs import field, frozen
 
 from lambdacat.bound import Estimate, Kind, Resource, Retry, Timeout, seconds_of
+from lambdacat.callables import check_plain
 from lambdacat.optics import Traversal, _Into, _Many, _One
 from lambdacat.place import PlanError
 from lambdacat.policy import ALL, All
@@ -63,6 +64,13 @@ class Plan(Generic[A_contra, B_co]):
             pass
         made = self._memo[key] = make(self)
         return made
+
+    def knows(self, key: str) -> bool:
+        """Whether ``memo`` has an answer already."""
+        try:
+            return key in self._memo
+        except AttributeError:
+            return False
 
     @property
     def name(self) -> str:
@@ -123,6 +131,7 @@ class Plan(Generic[A_contra, B_co]):
         else:
             raise PlanError(f"retry wants a number of retries or a schedule, not {schedule!r}")
         _check_kinds(on)
+        check_plain("retry on=", on)
         if chosen.delay(1) is None:
             return self
         return Within(Retry(chosen, on), self)
@@ -658,22 +667,33 @@ class Composite(Plan[A_contra, B_co]):
     Two are equal when their names and expansions are. Law: running it is running its expansion.
     """
 
+    depth: int
+    """How many expansions inside one another made it; 0 for one that was written down."""
+
+    def __new__(cls, *_: Any, **__: Any) -> Self:
+        from lambdacat.expanding import depth_now
+
+        made = super().__new__(cls)
+        _set(made, "depth", depth_now())
+        return made
+
     def expand(self) -> Plan[A_contra, B_co]:
-        """What the node stands for, in nodes that there are. Called once for each value."""
+        """What the node stands for, in nodes that there are. Called once for each value.
+
+        Errors: ``PlanError`` when that has no end, because it stands for itself again.
+        """
         raise TypeError(f"{type(self).__name__} is a node without a meaning: define expand")
 
     @property
     def expansion(self) -> Plan[A_contra, B_co]:
         """``expand()``, computed once."""
+        try:
+            return self._memo["expansion"]  # type: ignore[no-any-return]
+        except (AttributeError, KeyError):
+            from lambdacat.expanding import expanded
 
-        def made(node: Any) -> Plan[Any, Any]:
-            plan = node.expand()
-            if not isinstance(plan, Plan):
-                raise PlanError(f"{type(node).__name__}.expand gave {plan!r}, which is no plan")
+            plan: Plan[A_contra, B_co] = self.memo("expansion", expanded)
             return plan
-
-        plan: Plan[A_contra, B_co] = self.memo("expansion", made)
-        return plan
 
     def parts(self) -> Parts:
         return (self.name,), (self.expansion,)
@@ -697,4 +717,9 @@ class Named(Composite[A_contra, B_co]):
         return self._name
 
     def expand(self) -> Plan[A_contra, B_co]:
+        return self.plan
+
+    @property
+    def expansion(self) -> Plan[A_contra, B_co]:
+        """The plan itself."""
         return self.plan

@@ -19,7 +19,7 @@ A = TypeVar("A")
 A_contra = TypeVar("A_contra", contravariant=True)
 
 
-def _score(_: object, attribute: object, value: object) -> None:
+def _score(_: object, attribute: object, value: Any) -> None:
     if not callable(value):
         raise PlanError(f"by= wants a function that scores a result, not {value!r}")
     check_plain("by=", value)

@@ -7,6 +7,7 @@ all of them bottom-up until none applies, and says which it used and where.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import groupby
 from typing import Any, TypeVar, final
 
 from attrs import frozen
@@ -69,14 +70,15 @@ class Composed:
 
 def fuse_pure(node: Sequence[Any, Any]) -> Node | None:
     """Two pure functions in a row are one."""
-    steps = list(node.steps)
     fused: list[Node] = []
-    for step in steps:
-        if fused and type(step) is Pure and type(last := fused[-1]) is Pure:
-            fused[-1] = pure_leaf(Composed((*_functions(last), *_functions(step))))
-        else:
-            fused.append(step)
-    return sequence(*fused) if len(fused) < len(steps) else None
+    for are_pure, group in groupby(node.steps, lambda step: type(step) is Pure):
+        row = list(group)
+        fused.extend((_fused(row),) if are_pure and len(row) > 1 else row)
+    return sequence(*fused) if len(fused) < len(node.steps) else None
+
+
+def _fused(row: list[Any]) -> Node:
+    return pure_leaf(Composed(tuple(f for leaf in row for f in _functions(leaf))))
 
 
 def _functions(leaf: Pure[Any, Any]) -> tuple[Callable[[Any], Any], ...]:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, final
 
 from attrs import Attribute, field, frozen
 
+from lambdacat.place import PlanError
+
 if TYPE_CHECKING:
     from random import Random
 
@@ -55,22 +57,22 @@ class Schedule:
 
 def _not_negative(_: object, attribute: Attribute[float], value: float) -> None:
     if not 0 <= value < inf:
-        raise ValueError(f"{attribute.name} must be a finite number that is not negative, not {value!r}")
+        raise PlanError(f"{attribute.name} must be a finite number that is not negative, not {value!r}")
 
 
 def _positive(_: object, attribute: Attribute[float], value: float) -> None:
     if not 0 < value < inf:
-        raise ValueError(f"{attribute.name} must be finite and above 0, not {value!r}")
+        raise PlanError(f"{attribute.name} must be finite and above 0, not {value!r}")
 
 
 def _at_least_one(_: object, attribute: Attribute[float], value: float) -> None:
     if not value >= 1:
-        raise ValueError(f"{attribute.name} must be at least 1, not {value!r}")
+        raise PlanError(f"{attribute.name} must be at least 1, not {value!r}")
 
 
 def _fraction(_: object, attribute: Attribute[float], value: float) -> None:
     if not 0 <= value <= 1:
-        raise ValueError(f"{attribute.name} must be between 0 and 1, not {value!r}")
+        raise PlanError(f"{attribute.name} must be between 0 and 1, not {value!r}")
 
 
 @final
@@ -93,7 +95,7 @@ class Fixed(Schedule):
 class Exponential(Schedule):
     """Delays that grow by ``factor`` up to ``cap``. Units: seconds; ``factor`` is a ratio of at least 1.
 
-    Errors: ``ValueError`` when ``first <= 0`` or ``factor < 1``.
+    Errors: ``PlanError`` when ``first <= 0`` or ``factor < 1``.
 
     >>> list(Exponential(first=0.5, cap=3.0).delays(4))
     [0.5, 1.0, 2.0, 3.0]
@@ -112,7 +114,7 @@ class Exponential(Schedule):
 
 def _whole(_: object, attribute: Attribute[int], value: int) -> None:
     if type(value) is not int or value < 0:
-        raise ValueError(f"{attribute.name} is a whole number that is not negative, not {value!r}")
+        raise PlanError(f"{attribute.name} is a whole number that is not negative, not {value!r}")
 
 
 @final

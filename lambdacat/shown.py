@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from attrs import frozen
+
+from lambdacat.text_forms import written
 
 FAILED = 1
 """Exit code of a fault, of findings and of a broken law."""
@@ -52,13 +53,23 @@ def fields_of(kind: Any) -> Mapping[str, tuple[str, bool]] | None:
 
 
 def as_json(value: Any) -> str:
-    """The value as JSON, records as objects; its repr where JSON has no form for it."""
+    """The value as JSON, records as objects; its repr where JSON has no form for it.
+
+    NaN and infinities are written as Python's own ``json`` has them, which ``--input`` reads.
+    """
     import json
 
     try:
-        return json.dumps(value, default=_jsonable, indent=2, allow_nan=False)
+        return json.dumps(value, default=_jsonable, indent=2)
     except (TypeError, ValueError, RecursionError):
+        return _represented(value)
+
+
+def _represented(value: Any) -> str:
+    try:
         return repr(value)
+    except Exception as error:  # noqa: BLE001  a value whose repr raises must not turn a result into a traceback
+        return f"<{type(value).__name__}, whose repr raised {type(error).__name__}>"
 
 
 def _jsonable(value: Any) -> Any:
@@ -79,7 +90,5 @@ def _jsonable(value: Any) -> Any:
             return dict(value)
         case set() | frozenset():
             return sorted(value, key=repr)
-        case Path():
-            return str(value)
         case _:
-            raise TypeError(f"JSON has no form for {type(value).__name__}")
+            return written(value)

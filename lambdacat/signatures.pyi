@@ -40,8 +40,10 @@ class _Whole(Protocol):
     @overload
     def __call__(self, action: Callable[[A, Context], B], /) -> Task[A, B, Callable[[A, Context], B]]: ...
 
-# Checkers quote the first (mypy) or last (pyright) overload: both are the ones without Context.
+# Checkers quote the first (mypy) or last (pyright) overload: both are without Context, and take a plain function.
 class _Reads0(Protocol[S, W]):
+    @overload
+    def __call__(self, action: Callable[[], W], /) -> Task[S, S, Callable[[], W]]: ...
     @overload
     def __call__(
         self, action: Callable[[], Coroutine[Any, Any, W]], /
@@ -53,9 +55,13 @@ class _Reads0(Protocol[S, W]):
     @overload
     def __call__(self, action: Callable[[Context], W], /) -> Task[S, S, Callable[[Context], W]]: ...
     @overload
-    def __call__(self, action: Callable[[], W], /) -> Task[S, S, Callable[[], W]]: ...
+    def __call__(
+        self, action: Callable[[], W | Coroutine[Any, Any, W]], /
+    ) -> Task[S, S, Callable[[], W | Coroutine[Any, Any, W]]]: ...
 
 class _Reads1(Protocol[S, A, W]):
+    @overload
+    def __call__(self, action: Callable[[A], W], /) -> Task[S, S, Callable[[A], W]]: ...
     @overload
     def __call__(
         self, action: Callable[[A], Coroutine[Any, Any, W]], /
@@ -67,9 +73,13 @@ class _Reads1(Protocol[S, A, W]):
     @overload
     def __call__(self, action: Callable[[A, Context], W], /) -> Task[S, S, Callable[[A, Context], W]]: ...
     @overload
-    def __call__(self, action: Callable[[A], W], /) -> Task[S, S, Callable[[A], W]]: ...
+    def __call__(
+        self, action: Callable[[A], W | Coroutine[Any, Any, W]], /
+    ) -> Task[S, S, Callable[[A], W | Coroutine[Any, Any, W]]]: ...
 
 class _Reads2(Protocol[S, A, B, W]):
+    @overload
+    def __call__(self, action: Callable[[A, B], W], /) -> Task[S, S, Callable[[A, B], W]]: ...
     @overload
     def __call__(
         self, action: Callable[[A, B], Coroutine[Any, Any, W]], /
@@ -81,9 +91,13 @@ class _Reads2(Protocol[S, A, B, W]):
     @overload
     def __call__(self, action: Callable[[A, B, Context], W], /) -> Task[S, S, Callable[[A, B, Context], W]]: ...
     @overload
-    def __call__(self, action: Callable[[A, B], W], /) -> Task[S, S, Callable[[A, B], W]]: ...
+    def __call__(
+        self, action: Callable[[A, B], W | Coroutine[Any, Any, W]], /
+    ) -> Task[S, S, Callable[[A, B], W | Coroutine[Any, Any, W]]]: ...
 
 class _Reads3(Protocol[S, A, B, C, W]):
+    @overload
+    def __call__(self, action: Callable[[A, B, C], W], /) -> Task[S, S, Callable[[A, B, C], W]]: ...
     @overload
     def __call__(
         self, action: Callable[[A, B, C], Coroutine[Any, Any, W]], /
@@ -95,9 +109,13 @@ class _Reads3(Protocol[S, A, B, C, W]):
     @overload
     def __call__(self, action: Callable[[A, B, C, Context], W], /) -> Task[S, S, Callable[[A, B, C, Context], W]]: ...
     @overload
-    def __call__(self, action: Callable[[A, B, C], W], /) -> Task[S, S, Callable[[A, B, C], W]]: ...
+    def __call__(
+        self, action: Callable[[A, B, C], W | Coroutine[Any, Any, W]], /
+    ) -> Task[S, S, Callable[[A, B, C], W | Coroutine[Any, Any, W]]]: ...
 
 class _Reads4(Protocol[S, A, B, C, D, W]):
+    @overload
+    def __call__(self, action: Callable[[A, B, C, D], W], /) -> Task[S, S, Callable[[A, B, C, D], W]]: ...
     @overload
     def __call__(
         self, action: Callable[[A, B, C, D], Coroutine[Any, Any, W]], /
@@ -111,9 +129,13 @@ class _Reads4(Protocol[S, A, B, C, D, W]):
         self, action: Callable[[A, B, C, D, Context], W], /
     ) -> Task[S, S, Callable[[A, B, C, D, Context], W]]: ...
     @overload
-    def __call__(self, action: Callable[[A, B, C, D], W], /) -> Task[S, S, Callable[[A, B, C, D], W]]: ...
+    def __call__(
+        self, action: Callable[[A, B, C, D], W | Coroutine[Any, Any, W]], /
+    ) -> Task[S, S, Callable[[A, B, C, D], W | Coroutine[Any, Any, W]]]: ...
 
 class _Reads5(Protocol[S, A, B, C, D, E, W]):
+    @overload
+    def __call__(self, action: Callable[[A, B, C, D, E], W], /) -> Task[S, S, Callable[[A, B, C, D, E], W]]: ...
     @overload
     def __call__(
         self, action: Callable[[A, B, C, D, E], Coroutine[Any, Any, W]], /
@@ -127,7 +149,9 @@ class _Reads5(Protocol[S, A, B, C, D, E, W]):
         self, action: Callable[[A, B, C, D, E, Context], W], /
     ) -> Task[S, S, Callable[[A, B, C, D, E, Context], W]]: ...
     @overload
-    def __call__(self, action: Callable[[A, B, C, D, E], W], /) -> Task[S, S, Callable[[A, B, C, D, E], W]]: ...
+    def __call__(
+        self, action: Callable[[A, B, C, D, E], W | Coroutine[Any, Any, W]], /
+    ) -> Task[S, S, Callable[[A, B, C, D, E], W | Coroutine[Any, Any, W]]]: ...
 
 @overload
 def task(action: Callable[[A], Coroutine[Any, Any, B]], /) -> Task[A, B, Callable[[A], Coroutine[Any, Any, B]]]: ...

@@ -41,7 +41,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation("machine/meaning.py", "index = len(node.plans) - 1", "index = 0"),
     Mutation("machine/meaning.py", "(node.reads if node.writes is None else node.writes).set(whole, value)", "node.reads.set(whole, value)"),
     Mutation("machine/fork.py", "return results[0] if len(results) == 1 else merge(fork.value, results)", "return results[0]"),
-    Mutation("machine/fork.py", "return Turn(turn.fork, turn.race.offer([(turn.index, False, fault)]), turn.index + 1), None, below", "return Turn(turn.fork, turn.race.offer([(turn.index, True, fault)]), turn.index + 1), None, below"),
+    Mutation("machine/fork.py", "return turn.ended(False, fault, below), None, below", "return turn.ended(True, fault, below), None, below"),
     Mutation("machine/fork.py", "    return evolve(fault, also=(*fault.also, *others)) if others else fault", "    return fault"),
     Mutation("machine/fork.py", "return own_copy(self.value if self.values is None else self.values[index])", "return self.value if self.values is None else self.values[index]"),
     Mutation("machine/segment.py", "return Fell(len(fns) - 1 - todo.__length_hint__(), error, value)", "return Fell(len(fns) - 2 - todo.__length_hint__(), error, value)"),
@@ -75,8 +75,35 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation("build.py", "below = None if plan.writes is None else compose(reads, plan.writes)", "below = plan.writes"),
     Mutation("rewrite.py", "        if len(homes) > 1:\n            return None", "        if len(homes) > 9:\n            return None"),
     Mutation("effects/direct.py", "self.own = copy_context() if outer is None else outer.copy()", "self.own = outer"),
-    Mutation("effects/on_asyncio.py", "                    rows.sort()", "                    rows.sort(reverse=True)"),
+    Mutation("effects/on_asyncio.py", "        rows.sort()", "        rows.sort(reverse=True)"),
     Mutation("effects/on_asyncio.py", "        if group.running:\n            await group.stop()", "        if False:\n            await group.stop()"),
+    # durable runs
+    Mutation("machine/fork.py", "self.index + 1, (*self.held, (self.index, value)))", "self.index + 1, self.held)"),
+    Mutation("machine/fork.py", "entries, missing = self.entries[: self.split], self.entries[self.split :]", "entries, missing = self.entries, ()"),
+    Mutation("machine/pausing.py", "for _, waiting in sorted(held, key=lambda entry: entry[0])", "for _, waiting in sorted(held, key=lambda entry: -entry[0])"),
+    Mutation("machine/trail.py", '        turns = f"{turns}.{text}" if turns else text', "        turns = text"),
+    Mutation("interpreters/durable.py", "            if history.keeps(made):\n                history.append", "            if False:\n                history.append"),
+    Mutation("interpreters/durable.py", "            if history.keeps(made):\n                await", "            if False:\n                await"),
+    Mutation("interpreters/durable.py", "return min(seconds, max(0.0, until - now)), None", "return seconds, None"),
+    Mutation("interpreters/durable.py", "        return Note(history.timed_out(value), FAIL), value, stack", "        return state"),
+    Mutation("interpreters/history.py", 'if document["name"] != node.name or document["lenses"] != signature(leaf):', "if False:"),
+    Mutation("interpreters/history.py", "        if settled or kind == \"broken\":", "        if True:"),
+    Mutation("interpreters/history.py", "self.number, self.digest, self.last = len(past.documents), past.digest, past.documents[-1]", "self.number, self.digest, self.last = len(past.documents), b\"\", past.documents[-1]"),
+    Mutation("interpreters/outcomes.py", "return own_copy(value) if _may_change(node, value) else value", "return value"),
+    Mutation("interpreters/outcomes.py", "value = lens.set(value, tree)", "value = value"),
+    Mutation("interpreters/journal.py", ".hexdigest().encode() != digest:", ".hexdigest().encode() == b\"\":"),
+    Mutation("interpreters/journal.py", 'if document["n"] != number:', "if False:"),
+    Mutation("interpreters/runs.py", "            if not _answered_meanwhile(history, outcome):\n                break\n    except", "            break\n    except"),
+    Mutation("interpreters/runs.py", "return {key: asked[key] for key in last[\"questions\"] if key in asked}", "return asked"),
+    Mutation("interpreters/shape.py", "now < later or touched[now].disjoint_from(touched[later])", "now < later or True"),
+    Mutation("interpreters/shape.py", "path = key.partition(\"#\")[0]\n            for row", "path = key\n            for row"),
+    Mutation("interpreters/downstream.py", "            self.steps.add(path)\n            return dirty | writes", "            self.steps.add(path)\n            return dirty"),
+    Mutation("interpreters/downstream.py", "            if after == dirty:\n                break", "            break"),
+    Mutation("interpreters/recorded_errors.py", "    made.args = arguments\n    return made", "    return made"),
+    Mutation("store/journals.py", "where (select epoch from runs where number=?) = ?", "where (select 1 from runs where number=?) < ? + 9"),
+    Mutation("store/leases.py", "if alive is not False and now < self.deadline:", "if False:"),
+    Mutation("store/leases.py", "crashes = 1 if self.here > self.reached else crashes + 1", "crashes = 1"),
+    Mutation("store/heads.py", "        if self.count > len(entries):", "        if False:"),
 )  # fmt: skip
 
 CASES = ("tests/test_cases_plans.py", "tests/test_cases_parallel.py", "tests/test_cases_optics.py")
@@ -85,8 +112,17 @@ LAWS = ("tests/test_faults.py", "tests/test_traces.py", "tests/test_rewrite.py",
 ONE_THREAD = "not asyncio and not trio and not traced and not stateful and not interpret and not optimised"
 
 
+JOURNALS = tuple(f"tests/test_{name}.py" for name in ("journalled_runs", "asking", "replaying", "changed_plans"))
+DURABLE = ("machine/pausing", "machine/trail", "machine/fork", "interpreters/", "store/")
+
+
 def guards(mutation: Mutation) -> tuple[tuple[str, ...], ...]:
     """The tests that guard a file, as arguments of one pytest each; the likeliest first."""
+    if mutation.file.startswith(DURABLE):
+        files = ("tests/test_ownership.py", "tests/test_journals.py", "tests/test_journal_damage.py")
+        durable = (JOURNALS, ("tests/test_durable.py",), files)
+        kernel = (("-k", ONE_THREAD, *CASES), ("-k", ONE_THREAD, *LAWS)) if mutation.file.startswith("machine/") else ()
+        return (*kernel, *durable)
     if mutation.file.startswith("effects/on_asyncio"):
         return (("tests/test_cases_parallel.py",), ("tests/test_cancellation.py", "tests/test_agreement.py"))
     return (("-k", ONE_THREAD, *CASES), ("-k", ONE_THREAD, *LAWS), ("tests/test_faults.py", *CASES))

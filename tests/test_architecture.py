@@ -12,22 +12,25 @@ import lambdacat
 ROOT = Path(lambdacat.__file__).parent
 
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("place", "record", "policy"),
-    ("condition", "steps", "merging", "declared"),
-    ("optics",),
+    ("place", "record"),
+    ("callables",),
+    ("condition", "steps", "merging", "declared", "policy"),
+    ("codec", "optics"),
     ("path", "fault", "schedule"),
     ("bound", "context", "event"),
     ("plan", "structure", "wiring"),
     ("asking",),
     ("leaf", "signatures", "build", "footprints"),
-    ("rewrite", "machine"),
-    ("effects",),
+    ("rewrite", "regrow", "machine"),
+    ("effects", "state"),
     ("interpreters",),
-    ("drawing",),
+    ("drawing", "store"),
     ("tools",),
-    ("shown",),
+    ("shown", "arguments", "terminal", "stopping"),
     ("research", "research_report", "testing"),
-    ("commands", "cli", "__main__", "__init__"),
+    ("commands",),
+    ("runs_cli",),
+    ("cli", "__main__", "__init__"),
 )
 RANK = {room: rank for rank, rooms in enumerate(LAYERS) for room in rooms}
 
@@ -79,7 +82,7 @@ def test_the_kernel_knows_no_event_loop() -> None:
                 names = [node.module or ""]
             if loops & {name.split(".")[0] for name in names}:
                 found.add(_room(path))
-    assert found <= {"effects", "interpreters", "machine", "testing", "research_report", "commands", "cli"}
+    assert found <= {"effects", "interpreters", "machine", "testing", "research_report", "stopping", "commands", "cli"}
 
 
 def test_nothing_is_loaded_before_it_is_used() -> None:

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from enum import Enum
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated, Any, Literal, Protocol
+from uuid import UUID
 
 import pytest
-from attrs import frozen
+from attrs import field, frozen, make_class
+from rpds import HashTrieMap
 
 from lambdacat import (
     FIRST_COMPLETED,
@@ -16,6 +27,7 @@ from lambdacat import (
     bind,
     check,
     fail,
+    gather,
     identity,
     lens,
     loop_while,
@@ -119,6 +131,94 @@ def test_a_mutable_field_is_reported_once() -> None:
     found = check(add >> add)
     assert [(one.rule, one.at) for one in found] == [("mutable-state", (0,))] * 2
     assert ["tuple" in one.message or "HashTrieMap" in one.message for one in found] == [True, True]
+
+
+class Plain:
+    """A class that says nothing of being changed."""
+
+    def __init__(self) -> None:
+        self.x = 1
+
+
+class Rope(Mapping[str, int]):
+    """A persistent mapping written in Python."""
+
+    def __init__(self) -> None:
+        self.inside: dict[str, int] = {}
+
+    def __getitem__(self, key: str) -> int:
+        return self.inside[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.inside)
+
+    def __len__(self) -> int:
+        return len(self.inside)
+
+
+class Kind(Enum):
+    SHORT = 1
+
+
+class Slotted:
+    __slots__ = ("x",)
+
+
+class Speaking(Protocol):
+    def say(self) -> str: ...
+
+
+@dataclass
+class Loose:
+    n: int = 0
+
+
+@frozen
+class Fixed:
+    n: int = 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "clause"),
+    [
+        (Plain, "is a Plain, which can be changed in place and is shared by all branches"),
+        (Slotted, "is a Slotted, which can be changed in place and is shared by all branches"),
+        (Plain | None, "is a Plain, which can be changed in place and is shared by all branches"),
+        (object, "may be anything, and what can be changed in place is shared by all branches"),
+        (Loose, "is a Loose, which can be changed in place, so that every branch gets a copy; make it frozen"),
+        (deque, "is a deque, which can be changed in place and is shared by all branches"),
+        (Counter, "is a Counter, copied for every branch and compared by value"),
+        (Annotated[list[int], "row"], "is a list, copied for every branch and compared by value; use a tuple"),
+    ],
+    ids=str,
+)
+def test_a_field_that_branches_could_change_under_each_other_is_reported(kind: Any, clause: str) -> None:
+    state = make_class("State", {"part": field(type=kind, default=None)}, frozen=True)
+    part: Any = lens(state, lambda s: s.part)
+    (found,) = check(gather(step("one", part, part), step("two", part)))
+    assert found.message.startswith(f"one works on State, whose field part {clause}")
+    assert "\n" not in found.message
+
+
+STEADY: list[Any] = [
+    int, str | None, bytes, tuple[int, ...], frozenset[str], Fixed, date, datetime, UUID, Decimal, Fraction, Path, Kind,
+    Literal["a"], HashTrieMap, type[int], Callable[[int], int], Mapping[str, int], Speaking, Any, range,
+    re.Pattern[str], Rope,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", STEADY, ids=str)
+def test_a_field_of_what_nobody_changes_is_no_finding(kind: Any) -> None:
+    state = make_class("State", {"part": field(type=kind, default=None)}, frozen=True)
+    part: Any = lens(state, lambda s: s.part)
+    assert rules(step("one", part, part)) == []
+
+
+def test_a_class_that_is_not_frozen_is_reported() -> None:
+    n = lens(Loose, lambda s: s.n)
+    (found,) = check(step("one", n, n))
+    assert (found.rule, found.at) == ("mutable-state", ())
+    assert found.message.startswith("one works on Loose, which can be changed in place, so that every branch")
 
 
 def test_a_bind_hides_what_it_does() -> None:

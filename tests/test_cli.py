@@ -186,7 +186,7 @@ def test_input_comes_from_a_file_or_stdin(say: Say, plans: str, monkeypatch: pyt
         ("weigh", '{"label": "", "parts": [{"name": "", "weight": "1"}]}', "Box.parts[0].weight wants float, not '1'"),
         ("weigh", '{"label": "", "pair": [1]}', "Box.pair wants"),
         ("weigh", '{"label": "", "kinds": ["HUGE"]}', "Box.kinds[0]: 'HUGE' is not a valid Kind"),
-        ("weigh", '{"label": "", "where": 1}', "Box.where wants Path, not 1"),
+        ("weigh", '{"label": "", "where": 1}', "Box.where wants Path or None, not 1"),
         ("weigh", "{label}", "--input is no JSON: "),
         ("weigh", "@nowhere.json", "cannot read 'nowhere.json': No such file"),
         ("weigh", "[" * 100_000, "--input is no JSON: "),
@@ -410,7 +410,7 @@ async def wait(n):
     await anyio.sleep(60)
 """
     (tmp_path / "waits.py").write_text(program, encoding="utf-8")
-    process = started("run", f"{tmp_path / 'waits.py'}:wait")
+    process = started("run", f"{tmp_path / 'waits.py'}:wait", "--input", "1")
     assert process.stdout is not None
     assert process.stdout.readline() == "waiting\n"
     process.send_signal(signal.SIGINT)

@@ -234,6 +234,7 @@ class Moment:
     parent: int | None = None
     attempt: int = 1
     status: str = "succeeded"
+    parts: tuple[tuple[int, int], ...] = ()
 
 
 @frozen
@@ -264,10 +265,10 @@ def test_a_trace_shows_who_overlapped() -> None:
         "  #99; :done, milestone, s2, 3000, 3000",
     ]
     assert render(trace).splitlines() == [
-        "3 spans in 4000 ms",
-        f"|{'#' * 40}|    4000 ms  run",
-        f"|{'x' * 20}{' ' * 20}|    2000 ms    a:b (attempt 2, failed)",
-        f"|{' ' * 30}#{' ' * 9}|       0 ms    c",
+        "3 spans in 4000 ms: when each began, how long it took",
+        f"|{'#' * 40}|        0      4000 ms  run",
+        f"|{'x' * 20}{' ' * 20}|        0      2000 ms    a:b (attempt 2, failed)",
+        f"|{' ' * 30}#{' ' * 9}|     3000         0 ms    c",
     ]
     with pytest.raises(ValueError, match="no time axis"):
         render(trace, "dot")

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import time
+from collections.abc import Iterator
+from itertools import count
 from math import inf
 from typing import Any
 
 import pytest
+from anyio import current_time, sleep
 from attrs import frozen
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lambdacat import (
@@ -22,6 +27,7 @@ from lambdacat import (
     Plan,
     Quorum,
     Stopped,
+    arun,
     bind,
     choose,
     collect,
@@ -40,6 +46,11 @@ from lambdacat import (
     task,
     when,
 )
+from lambdacat.testing import virtual_run
+from lambdacat.testing.proving import Draw, prove, rotating_seed
+
+SWEEP_SECONDS = float(os.environ.get("LAMBDACAT_SWEEP_SECONDS", "60"))
+"""For each event loop."""
 
 
 class Clock:
@@ -74,9 +85,9 @@ def soft(name: str, low: float, high: float) -> Plan[Any, Any]:
 
 @st.composite
 def acting(draw: st.DrawFn) -> Plan[Any, Any]:
+    """An action that stays in its estimate, on the clock of a run in one thread."""
     low, more = draw(st.integers(0, 3)), draw(st.integers(0, 3))
-    used, fails = low + draw(st.integers(0, more)), draw(st.sampled_from((0, 0, 1, 2)))
-    failures = iter(range(fails))
+    used, failures = low + draw(st.integers(0, more)), failing_first(draw)
 
     def act(value: int, ctx: Context) -> int:
         clock = ctx["clock"]
@@ -89,15 +100,61 @@ def acting(draw: st.DrawFn) -> Plan[Any, Any]:
     return task(name="act", estimate=Estimate(seconds=(low, low + more), tokens=(0, 0)), blocking="inline")(act)
 
 
+def failing_first(draw: st.DrawFn) -> Iterator[int]:
+    """How many calls of an action fail before one succeeds."""
+    return iter(range(draw(st.sampled_from((0, 0, 1, 2)))))
+
+
+NUMBERS = count()
+
+
+@st.composite
+def acting_later(draw: st.DrawFn, kinds: tuple[str, ...]) -> Plan[Any, Any]:
+    """An action that stays in its estimate, on the clock of an event loop, under a name of its own.
+
+    On virtual time only one that waits takes any; in a thread or in place it is over at once, as its estimate allows.
+    """
+    kind = draw(st.sampled_from(kinds))
+    low, more = draw(st.integers(0, 3)) if kind == "await" else 0, draw(st.integers(0, 3))
+    used, failures = low + draw(st.integers(0, more)), failing_first(draw)
+    name = f"act {next(NUMBERS)}"
+
+    def act(value: int, ctx: Context) -> int:
+        ctx["ran"].append(name)
+        if next(failures, None) is not None:
+            raise ValueError("no")
+        return value + 1
+
+    async def wait(value: int, ctx: Context) -> int:
+        ctx["ran"].append(name)
+        await sleep(used)
+        if next(failures, None) is not None:
+            raise ValueError("no")
+        return value + 1
+
+    estimate = Estimate(seconds=(low, low + more), tokens=(0, 0))
+    blocking: Any = None if kind == "await" else kind
+    return task(name=name, estimate=estimate, blocking=blocking)(wait if kind == "await" else act)
+
+
+LIMITS = st.none() | st.integers(1, 3)
+
+
 def composed(inner: st.SearchStrategy[Plan[Any, Any]]) -> st.SearchStrategy[Plan[Any, Any]]:
     several = st.lists(inner, min_size=1, max_size=3)
+    limited = st.tuples(several, LIMITS)
+    timed = st.tuples(several, LIMITS, st.none() | st.integers(0, 6))
     return st.one_of(
         several.map(lambda plans: sequence(*plans)),
-        several.map(lambda plans: parallel(*plans, join=lambda value, results: value)),
+        limited.map(lambda two: parallel(*two[0], join=lambda value, results: value, limit=two[1])),
         several.map(lambda plans: parallel(*plans, policy=FIRST_COMPLETED)),
-        several.map(lambda plans: parallel(*plans, policy=Quorum(2), join=lambda value, results: value)),
+        limited.map(lambda two: parallel(*two[0], policy=Quorum(2), join=lambda value, results: value, limit=two[1])),
         several.map(lambda plans: parallel(*plans, policy=NBest(1, by=float))),
-        several.map(lambda plans: parallel(*plans, policy=SETTLED, join=lambda value, outcomes: value)),
+        timed.map(
+            lambda three: parallel(
+                *three[0], policy=SETTLED, join=lambda value, outcomes: value, limit=three[1], timeout=three[2]
+            )
+        ),
         several.map(lambda plans: choose(lambda value: value % 3, dict(enumerate(plans)))),
         st.tuples(inner, inner).map(lambda two: two[0] | two[1]),
         st.tuples(inner, st.integers(0, 2)).map(lambda two: two[0].retry(Fixed(1.5).jittered(0.5).times(two[1]))),
@@ -109,12 +166,18 @@ def composed(inner: st.SearchStrategy[Plan[Any, Any]]) -> st.SearchStrategy[Plan
         ),
         inner.map(lambda plan: plan.attempt() >> pure(lambda outcome: 0)),
         inner.map(lambda plan: when(lambda value: value > 1, plan)),
-        inner.map(lambda plan: plan.named("named")),
+        inner.map(lambda plan: (plan >> pure(lambda value: value)).named("named")),
         st.just(fail(Stopped(reason="no"))),
     )
 
 
 PLANS = st.recursive(acting(), composed, max_leaves=8)
+# The virtual clock of trio does not stand still while a thread works.
+PLANS_ON = {
+    "asyncio": st.recursive(acting_later(("await", "await", "inline", "thread", "abandon")), composed, max_leaves=8),
+    "trio": st.recursive(acting_later(("await", "await", "inline")), composed, max_leaves=8),
+}
+BACKENDS = pytest.mark.parametrize("backend", list(PLANS_ON))
 
 
 @given(PLANS, st.integers(0, 4), st.booleans())
@@ -125,6 +188,42 @@ def test_every_real_run_lies_inside(plan: Plan[Any, Any], value: int, narrowed: 
     assert forecast.calls[0] <= clock.calls <= forecast.calls[1], str(forecast)
     # Inline actions run one after the other, also side by side, so the time is that of a concurrent run.
     assert forecast.seconds[0] - 1e-9 <= clock.now <= forecast.seconds[1] * (forecast.speed_up or 1) + 1e-9
+
+
+def lies_inside(backend: Any, plan: Plan[Any, Any], value: int, narrowed: bool) -> None:
+    forecast = dry_run(plan, value if narrowed else None)
+    ran: list[str] = []
+
+    async def timed() -> float:
+        start = current_time()
+        await arun(plan, value, context={"ran": ran})
+        return current_time() - start
+
+    took = virtual_run(timed, backend=backend)
+    assert set(ran) <= set(forecast.may_run), f"{ran} of {forecast.may_run}"
+    assert forecast.calls[0] <= len(ran) <= forecast.calls[1], f"{len(ran)} calls\n{forecast}"
+    assert forecast.seconds[0] - 1e-9 <= took <= forecast.seconds[1] + 1e-9, f"{took} s\n{forecast}"
+
+
+@BACKENDS
+@settings(max_examples=25)
+@given(data=st.data(), value=st.integers(0, 4), narrowed=st.booleans())
+def test_every_concurrent_run_lies_inside(backend: Any, data: st.DataObject, value: int, narrowed: bool) -> None:
+    """Its seconds, its calls, and which steps ran at all."""
+    lies_inside(backend, data.draw(PLANS_ON[backend]), value, narrowed)
+
+
+@pytest.mark.sweep
+@BACKENDS
+def test_every_concurrent_run_lies_inside_at_full_count(backend: Any) -> None:
+    began, tried, start = time.perf_counter(), 0, rotating_seed()
+
+    def one(draw: Draw) -> None:
+        lies_inside(backend, draw(PLANS_ON[backend]), draw(st.integers(0, 4)), draw(st.booleans()))
+
+    while tried < 10_000 and time.perf_counter() - began < SWEEP_SECONDS:
+        tried += prove("every concurrent run lies inside", one, max_examples=100, start=start + tried)
+    print(f"{backend}: {tried} in {time.perf_counter() - began:.1f} s, seed {start}")
 
 
 def test_a_sequence_adds_and_its_best_case_is_a_fault_at_the_first_action() -> None:

@@ -37,6 +37,10 @@ def _is_class(codec: object, attribute: object, value: object) -> None:
         raise ValueError(f"a codec is for a class, not for {value!r}")
 
 
+def _frozen_map(migrations: Mapping[int, Migration]) -> Mapping[int, Migration]:
+    return HashTrieMap(migrations)
+
+
 @final
 @frozen
 class Codec:
@@ -54,7 +58,7 @@ class Codec:
     encode: Callable[[Any], Any] | None = field(default=None, kw_only=True)
     decode: Callable[[Any], Any] | None = field(default=None, kw_only=True)
     version: int = field(default=1, kw_only=True)
-    migrations: Mapping[int, Migration] = field(factory=dict, converter=HashTrieMap, kw_only=True)
+    migrations: Mapping[int, Migration] = field(factory=dict, converter=_frozen_map, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
         if type(self.name) is not str or not self.name:
@@ -65,6 +69,9 @@ class Codec:
             raise ValueError(f"{self.name} is at version {self.version}; no migration can start from {strange}")
         if (self.encode is None) is not (self.decode is None):
             raise ValueError(f"the codec for {self.name} has one of encode and decode; give both or neither")
+        for given in (self.encode, self.decode, *self.migrations.values()):
+            if given is not None and not callable(given):
+                raise ValueError(f"encode, decode and migrations of {self.name} are functions, not {given!r}")
 
     def pair(self) -> tuple[Writer, Reader]:
         """How a value of the class becomes a tree, and a tree a value."""

@@ -202,13 +202,15 @@ def _in_row(place: Place, before: Any, after: Any, room: int) -> _Found:
         kept = len(before) - dropped
         grown: _Found = [(place, Splice(kept, kept, (*after[kept:],)))] if len(after) > kept else []
         return [(place, Splice(0, dropped, ())), *grown]
-    start, first = _common(place, before, after, room)
-    end = _common_end(before, after, start, room)
+    start, known = _common(place, before, after, room)
+    end = _common_end(place, before, after, known, start, room)
     old, new = len(before) - start - end, len(after) - start - end
     pairs = min(old, new)
-    found = list(first)
-    for at in range(start + 1, start + pairs):
-        if before[at] is not after[at]:
+    found: _Found = []
+    for at in range(start, start + pairs):
+        if at in known:
+            found += known[at]
+        elif before[at] is not after[at]:
             found += _found((*place, Item(at)), before[at], after[at], room)
     parts = (*after[start : start + new],)
     if pairs and len(found) >= pairs and all(len(spot) == len(place) + 1 and type(op) is Put for spot, op in found):
@@ -219,22 +221,28 @@ def _in_row(place: Place, before: Any, after: Any, room: int) -> _Found:
     return found
 
 
-def _common(place: Place, before: Any, after: Any, room: int) -> tuple[int, _Found]:
+# Two items are compared once at each level: again at each would be exponential in the depth.
+_Known: TypeAlias = dict[int, _Found]
+
+
+def _common(place: Place, before: Any, after: Any, room: int) -> tuple[int, _Known]:
     """How many items the beginnings share, and what changed in the first that they do not."""
-    shared = min(len(before), len(after))
     for at in compress(count(), map(is_not, before, after)):
-        first = _found((*place, Item(at)), before[at], after[at], room)
-        if first:
-            return at, first
-    return shared, []
+        if first := _found((*place, Item(at)), before[at], after[at], room):
+            return at, {at: first}
+    return min(len(before), len(after)), {}
 
 
-def _common_end(before: Any, after: Any, start: int, room: int) -> int:
+def _common_end(place: Place, before: Any, after: Any, known: _Known, start: int, room: int) -> int:
     """How many items the ends share that are past ``start`` in both."""
     most = min(len(before), len(after)) - start
-    for at in compress(count(), map(is_not, reversed(before), reversed(after))):
-        if at >= most or _found((), before[-1 - at], after[-1 - at], room):
-            return min(at, most)
+    for end in compress(count(), map(is_not, reversed(before), reversed(after))):
+        at = len(before) - 1 - end
+        if end >= most or (at in known and len(before) == len(after)):
+            return min(end, most)
+        if last := _found((*place, Item(at)), before[at], after[-1 - end], room):
+            known.update({at: last} if len(before) == len(after) else {})
+            return end
     return most
 
 

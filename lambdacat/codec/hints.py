@@ -12,8 +12,8 @@ from lambdacat.record import field_type, record_of
 def classes_in(hint: Any) -> frozenset[type]:
     """Every class of records and every enum that can be reached from a type or annotation.
 
-    Through fields, items of typed dicts, type arguments, unions, ``Annotated``, aliases and bounds of type variables. What cannot be
-    resolved is left out: a class that only type checkers see cannot be found.
+    Through fields, items of typed dicts, type arguments, unions, ``Annotated``, aliases and bounds of type variables.
+    What cannot be resolved is left out: a class that only type checkers see cannot be found.
     """
     found: set[type] = set()
     rest: list[Any] = [hint]

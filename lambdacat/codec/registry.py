@@ -94,7 +94,6 @@ class Codecs:
 def _declared(types: Iterable[type | Codec]) -> tuple[Codec, ...]:
     """One codec for each class, in the order in which the classes were given first."""
     found: dict[type, Codec] = {}
-    plain: set[type] = set()
     for one in types:
         codec = one if isinstance(one, Codec) else Codec(one)
         if codec.cls in _BUILT_IN or codec.cls in _ALWAYS:
@@ -102,11 +101,8 @@ def _declared(types: Iterable[type | Codec]) -> tuple[Codec, ...]:
         known = found.get(codec.cls)
         if known is not None and (one is not codec or known == codec):
             continue
-        if known is not None and codec.cls not in plain:
+        if known is not None and known != Codec(codec.cls):
             raise ValueError(f"{codec.cls.__qualname__} is declared by two codecs: {known!r} and {codec!r}")
-        plain.discard(codec.cls)
-        if one is not codec:
-            plain.add(codec.cls)
         found[codec.cls] = codec
     _check_names(found.values())
     return tuple(found.values())

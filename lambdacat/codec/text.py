@@ -41,7 +41,7 @@ def _parse(text: str) -> Tree:
         tree, end = _decoder.raw_decode(text)
     except RecursionError:
         return on_fresh_stack(lambda: _decoder.decode(text))
-    # White space around the document is fine, and rare: the slower parser skips it, and says what else is there.
+    # The slower parser looks at what is left, and says what it is.
     return tree if end == len(text) else _decoder.decode(text)
 
 
@@ -80,7 +80,7 @@ def json_tree(data: bytes) -> Tree:
     """
     try:
         text = data.decode()
-        tree = _parse(text)
+        tree = _parse(text.strip(" \t\n\r"))
         # Only an escape can bring a lone surrogate into text that was UTF-8, and nothing here writes one.
         if b"\\ud" in data or b"\\uD" in data:
             text_of(tree).encode()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol, TypeGuard
 
 from lambdacat.drawing.mermaid import escaped
@@ -40,6 +40,10 @@ class SpanLike(Protocol):
     def status(self) -> str:
         """How it ended, in one word."""
 
+    @property
+    def parts(self) -> Sequence[tuple[int, int]]:
+        """Which part of each focus over several it was in, outermost first, as an index and of how many."""
+
 
 class TraceLike(Protocol):
     """Anything with spans."""
@@ -66,11 +70,34 @@ def _origin(spans: Sequence[SpanLike]) -> tuple[float, float]:
     return start, max((span.end for span in spans), default=0.0) - start
 
 
-def _label(span: SpanLike) -> str:
-    said = [f"attempt {span.attempt}"] if span.attempt > 1 else []
+def _label(span: SpanLike, above: SpanLike | None) -> str:
+    """The words of its node, and what tells this execution of it from others."""
+    said = []
+    if len(span.parts) > len(above.parts if above is not None else ()):
+        index, total = span.parts[-1]
+        said.append(f"part [{index}] of {total}")
+    if span.attempt > 1:
+        said.append(f"attempt {span.attempt}")
     if span.status != "succeeded":
         said.append(span.status)
     return plain(span.name) + (f" ({', '.join(said)})" if said else "")
+
+
+def _tree(spans: Sequence[SpanLike]) -> Iterator[tuple[SpanLike, SpanLike | None, int]]:
+    """Every span below its parent, with that and its level; neighbours in the order they began."""
+    # By their places and not their numbers: a sum of traces may have a number twice. Parents begin before children.
+    latest: dict[int, int] = {}
+    below: list[list[int]] = [[] for _ in spans]
+    roots: list[int] = []
+    for place, span in enumerate(spans):
+        parent = None if span.parent is None else latest.get(span.parent)
+        (roots if parent is None else below[parent]).append(place)
+        latest[span.id] = place
+    rest: list[tuple[int, SpanLike | None, int]] = [(place, None, 0) for place in reversed(roots)]
+    while rest:
+        place, above, level = rest.pop()
+        yield spans[place], above, level
+        rest.extend((child, spans[place], level + 1) for child in reversed(below[place]))
 
 
 def gantt(trace: TraceLike) -> str:
@@ -79,31 +106,31 @@ def gantt(trace: TraceLike) -> str:
     # Four digits at least: the axis counts whole units.
     scale, unit = next((scale, unit) for least, scale, unit in _UNITS[1:] if total >= least)
     lines = ["gantt", f"  title {len(trace.spans)} spans, in {unit}", "  dateFormat x", "  axisFormat %Q"]
-    for row, span in enumerate(trace.spans):
+    for row, (span, above, _) in enumerate(_tree(trace.spans)):
         began, ended = round((span.start - start) * scale), round((span.end - start) * scale)
         point = "milestone, " if began == ended else ""
-        lines.append(f"  {_row_name(span)} :{_TAGS.get(span.status, '')}{point}s{row}, {began}, {ended}")
+        lines.append(f"  {_row_name(_label(span, above))} :{_TAGS.get(span.status, '')}{point}s{row}, {began}, {ended}")
     return "\n".join(lines) + "\n"
 
 
-def _row_name(span: SpanLike) -> str:
+def _row_name(label: str) -> str:
     """The label with its first letter as a code, so that no name reads as a keyword of the chart."""
-    label = _label(span)
     return f"#{ord(label[0])};{escaped(label[1:])}" if label else "#45;"
 
 
 def bars(trace: TraceLike) -> str:
-    """One line for each span: a bar over the time of the whole trace, then its name, indented below its parent."""
+    """One line for each span: a bar over the time of the whole trace, when it began, how long it took, and its name.
+
+    Spans stand below their parents, and neighbours in the order they began.
+    """
     spans = trace.spans
     start, total = _origin(spans)
     scale, unit = next((scale, unit) for least, scale, unit in _UNITS if total >= least)
-    level: dict[int, int] = {}
-    lines = [f"{len(spans)} spans in {total * scale:.4g} {unit}"]
-    for span in spans:
-        depth = level[span.id] = 0 if span.parent is None else level.get(span.parent, -1) + 1
-        took = f"{(span.end - span.start) * scale:.4g} {unit}"
-        indent = "  " * min(depth, _DEEPEST)
-        lines.append(f"|{_bar(span, start, total)}| {took:>10}  {indent}{_label(span)}")
+    lines = [f"{len(spans)} spans in {total * scale:.4g} {unit}: when each began, how long it took"]
+    for span, above, level in _tree(spans):
+        began, took = f"{(span.start - start) * scale:.4g}", f"{(span.end - span.start) * scale:.4g} {unit}"
+        indent = "  " * min(level, _DEEPEST)
+        lines.append(f"|{_bar(span, start, total)}| {began:>8} {took:>12}  {indent}{_label(span, above)}")
     return "\n".join(lines) + "\n"
 
 

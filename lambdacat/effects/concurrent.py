@@ -10,6 +10,7 @@ import warnings
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
+from math import inf
 from typing import Any, ClassVar
 
 import anyio
@@ -18,7 +19,7 @@ import anyio.to_thread
 
 from lambdacat.effects.direct import Bound
 from lambdacat.machine.environment import ActionCall, Environment
-from lambdacat.machine.fork import EDGE, Fork, Held, Join, Retold, Turn
+from lambdacat.machine.fork import EDGE, PROMPT, Fork, Held, Join, Overtime, Retold, Turn
 from lambdacat.machine.meaning import MEANING, ROUND, Open, Sleep, Spent, Spin, Table, advance, raised
 from lambdacat.machine.ops import FAIL, LEAVE, Close, End, Halt, Pause, State, fallen, fault_of
 from lambdacat.machine.pausing import Asked, Until, suspended
@@ -46,12 +47,14 @@ class Defect:
 class Concurrent(ABC):
     """The monad of awaitables: a request is answered by a coroutine, or at once."""
 
-    __slots__ = ("bounds", "env", "holds", "lacks", "table")
+    __slots__ = ("bounds", "counted", "env", "holds", "lacks", "table")
 
     def __init__(self, env: Environment, table: Table = MEANING) -> None:
         self.env = env
         self.table = table
         self.bounds: list[Bound] = []
+        self.counted = PROMPT
+        """Threads that it and its branches left behind, and blocking steps that never got one."""
         self.holds = False
         """Whether it has one of the run's permits for branches."""
         self.lacks = False
@@ -199,9 +202,11 @@ class Concurrent(ABC):
                 # Cleared first: a thread that starts only now finds nothing to do.
                 work.clear()
                 if begun and abandon:
-                    self.env.abandoned += 1
+                    self.count(Overtime(abandoned=1))
                 elif begun:
                     await self.env.backend.outlast(over)
+                else:
+                    self.count(Overtime(unbegun=1))
                 raise
             begun.clear()
             index = len(fns) - len(work)
@@ -225,6 +230,15 @@ class Concurrent(ABC):
 
     # Bounds --------------------------------------------------------------------------------------------------------
 
+    def count(self, more: Overtime) -> None:
+        """Add what a thread, or a whole branch, has come to."""
+        counted = self.counted
+        self.counted = Overtime(0.0, counted.abandoned + more.abandoned, counted.unbegun + more.unbegun)
+
+    def over(self, bound: Bound) -> None:
+        """A bound is over: steps that never began in it are no news to the bounds around it."""
+        self.counted = self.counted._replace(unbegun=bound.before.unbegun)
+
     def expired(self, value: Any, stack: Any) -> State:
         """Where to go on when the least deadline has passed: at its node."""
         owner = self.bounds[-1].owner
@@ -232,7 +246,9 @@ class Concurrent(ABC):
         if self.env.recorder is not None:
             self.env.recorder.cancelled(stack, owner.stack)
         self.arm()
-        return FAIL, owner.fault(self.now(), self.env.abandoned - owner.contexts), owner.stack
+        fault = owner.fault(self.now(), self.counted)
+        self.over(owner)
+        return FAIL, fault, owner.stack
 
     def rescued(self, error: BaseException, value: Any, stack: Any) -> State | None:
         """Where to go on after an interruption, if it was a deadline of this driver."""
@@ -248,7 +264,7 @@ class Concurrent(ABC):
         """A deadline begins."""
         outer = self.bounds[-1] if self.bounds else None
         bound = Bound(self.now() + request.seconds, request.seconds, request.node, value, stack, outer)
-        bound.contexts = self.env.abandoned
+        bound.before = self.counted
         self.bounds.append(bound)
         if bound.owner is bound:
             self.arm()
@@ -319,6 +335,7 @@ class Concurrent(ABC):
             try:
                 return await driver.iterate((fork.plan(index), fork.input(index), edge))
             finally:
+                self.count(driver.counted)
                 if driver.holds:
                     permits.release()
         except (KeyboardInterrupt, SystemExit, Halt) as error:
@@ -345,13 +362,22 @@ class Concurrent(ABC):
         """How many branches of a fork may run at once."""
         return min(fork.limit or fork.total, self.env.limits.branches or fork.total)
 
-    def joined(self, fork: Fork, race: Race, started: int, held: Held, stack: Any) -> State:
+    def bounded(self, fork: Fork, stack: Any) -> Bound:
+        """The timeout of a fork, on which its policy judges; for ever where it has none."""
+        seconds = inf if fork.seconds is None else fork.seconds
+        bound = Bound(self.now() + seconds, seconds, fork.node, fork.value, stack)
+        bound.before = self.counted
+        return bound
+
+    def joined(self, bound: Bound, fork: Fork, race: Race, started: int, held: Held, stack: Any) -> State:
         """The state after a verdict, or after the last branch that does not wait."""
+        over_by = bound.over_by(self.now(), self.counted)
+        self.over(bound)
         if race.verdict is None:
             return FAIL, suspended(held), stack
         if self.env.recorder is not None:
             self.env.recorder.skipped(fork, started, stack)
-        return Join(fork, race.verdict), None, stack
+        return Join(fork, race.verdict, over_by), None, stack
 
     instant: ClassVar[dict[type, Callable[..., State]]] = {Open: open, Close: close, Retold: retold}
     waits: ClassVar[dict[type, Callable[..., Any]]] = {

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, TypeVar
 from lambdacat.bound import Limits
 from lambdacat.fault import TimedOut
 from lambdacat.machine.environment import ActionCall, Environment
-from lambdacat.machine.fork import Fork, Retold, Turn
+from lambdacat.machine.fork import PROMPT, Fork, Overtime, Retold, Turn
 from lambdacat.machine.meaning import MEANING, ROUND, Open, Sleep, Spent, Spin, Table, advance, raised
 from lambdacat.machine.ops import FAIL, LEAVE, Close, End, Pause, State, fallen, fault_of
 from lambdacat.machine.pausing import Asked, Until
@@ -28,7 +28,7 @@ _LIMITS = Limits()
 class Bound:
     """A deadline that is open: whose it is, and where to go on when it has passed."""
 
-    __slots__ = ("contexts", "deadline", "node", "own", "owner", "seconds", "stack", "turn", "value")
+    __slots__ = ("before", "contexts", "deadline", "node", "own", "owner", "seconds", "stack", "turn", "value")
 
     def __init__(
         self, deadline: float, seconds: float, node: Any, value: Any, stack: Any, outer: Bound | None = None
@@ -43,19 +43,22 @@ class Bound:
         self.turn: Turn | None = None
         """For a fork: the branch that is running."""
         self.contexts = 0
+        self.before = PROMPT
+        """What had been counted when it was opened."""
         self.own: Any = None
         """Whose context variables were in force when it was opened."""
 
-    def fault(self, now: float, abandoned: int = 0) -> TimedOut:
+    def over_by(self, now: float, counted: Overtime = PROMPT) -> Overtime:
+        """What it came to, from what is counted by now."""
+        before = self.before
+        late = max(0.0, now - self.deadline)
+        return Overtime(late, counted.abandoned - before.abandoned, counted.unbegun - before.unbegun)
+
+    def fault(self, now: float, counted: Overtime = PROMPT) -> TimedOut:
         """What its node ends with."""
-        return TimedOut(
-            seconds=self.seconds,
-            late=max(0.0, now - self.deadline),
-            abandoned=abandoned,
-            at=Trail(self.stack, (), self.value, self.node),
-            name=self.node.name,
-            input=self.value,
-        )
+        site = Trail(self.stack, (), self.value, self.node)
+        over = self.over_by(now, counted)._asdict()
+        return TimedOut(seconds=self.seconds, at=site, name=self.node.name, input=self.value, **over)
 
 
 class Direct:
@@ -141,7 +144,7 @@ class Direct:
             return FAIL, fault, owner.stack
         turn = owner.turn
         race = turn.race.offer([(turn.index, False, fault)]).expired()
-        return Turn(turn.fork, race, turn.index, turn.held).inside(None, owner.stack)
+        return Turn(turn.fork, race, turn.index, turn.held, owner.over_by(now)).inside(None, owner.stack)
 
     def bind(self, seconds: float, node: Any, value: Any, stack: Any) -> None:
         """Open a deadline."""
@@ -209,8 +212,8 @@ class Direct:
         fork = turn.fork
         if fork.seconds is not None and turn.race.verdict is None:
             bound = self.bounds[-1]
-            if self.env.clock() >= bound.deadline:
-                turn = Turn(fork, turn.race.expired(), turn.index, turn.held)
+            if (now := self.env.clock()) >= bound.deadline:
+                turn = Turn(fork, turn.race.expired(), turn.index, turn.held, bound.over_by(now))
             bound.turn = turn
         if turn.over:
             self.own = self.contexts.pop()

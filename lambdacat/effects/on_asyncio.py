@@ -17,10 +17,10 @@ from lambdacat.effects.concurrent import Concurrent, Defect, warn_overrun
 from lambdacat.fault import Waiting
 from lambdacat.machine.environment import Environment
 from lambdacat.machine.fork import EDGE, Fork, Turn
-from lambdacat.machine.meaning import MEANING, Table
+from lambdacat.machine.meaning import MEANING, SEQUENCE, Table
 from lambdacat.machine.ops import State, fallen
 from lambdacat.machine.segment import Fell, Segment, straight
-from lambdacat.plan import Parallel, Plan
+from lambdacat.plan import Parallel, Plan, Sequence
 from lambdacat.policy import Entry, Quorum, Race
 
 Task = asyncio.Task[Any]
@@ -202,7 +202,7 @@ class OnAsyncio(Concurrent):
         return self.alarm.disarm()
 
     async def fork(self, fork: Fork, value: Any, stack: Any) -> State:
-        group = Branches(self, fork, stack)
+        bound, group = self.bounded(fork, stack), Branches(self, fork, stack)
         try:
             race = await group.run()
         except BaseException:
@@ -214,7 +214,7 @@ class OnAsyncio(Concurrent):
             await anyio.lowlevel.checkpoint_if_cancelled()
         if group.overrun is not None:
             raise group.overrun
-        return self.joined(fork, race, group.started, tuple(group.held), stack)
+        return self.joined(bound, fork, race, group.started, tuple(group.held), stack)
 
 
 class Branches:
@@ -441,8 +441,10 @@ class Branches:
         fork = self.fork
         if isinstance(result, Exception):
             result = Fell(0, result, fork.value if fork.values is None else fork.values[index])
-        edge = (EDGE, fork.node, Turn(fork, fork.race(), index), self.stack)
-        return fallen(segment, result, edge)[1]
+        stack: Any = (EDGE, fork.node, Turn(fork, fork.race(), index), self.stack)
+        if type(plan := fork.plan(index)) is Sequence:
+            stack = (SEQUENCE, plan, _INSIDE, stack)
+        return fallen(segment, result, stack)[1]
 
     async def stop(self) -> None:
         """Cancel what still runs and wait for its clean-up; warn and cancel again after each grace."""
@@ -511,6 +513,10 @@ def _bare(cuts: Any) -> tuple[Any, ...] | None:
 def _straight_branch(plan: Plan[Any, Any]) -> Segment | None:
     segment = straight(plan, fused=True)
     return segment if segment is not None and segment.plain else None
+
+
+_INSIDE = (1, ((), (None,)))
+"""What the frame of a sequence holds inside a straight run, which says itself which step it is at."""
 
 
 async def _wait_for(awaitable: Any) -> Any:

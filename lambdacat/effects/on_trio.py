@@ -94,7 +94,7 @@ class OnTrio(Concurrent):
         return scope is not None and bool(scope.__exit__(type(error), error, error.__traceback__))
 
     async def fork(self, fork: Fork, value: Any, stack: Any) -> State:
-        group = Branches(self, fork, stack)
+        bound, group = self.bounded(fork, stack), Branches(self, fork, stack)
         async with anyio.create_task_group() as tasks:
             try:
                 race = await group.run(tasks)
@@ -105,7 +105,7 @@ class OnTrio(Concurrent):
             raise group.defect
         if group.overrun is not None:
             raise group.overrun
-        return self.joined(fork, race, group.started, tuple(group.held), stack)
+        return self.joined(bound, fork, race, group.started, tuple(group.held), stack)
 
 
 class Branches:

@@ -59,11 +59,11 @@ def driver_of(
     """A driver for the event loop that is running; ``kind`` makes another class of it."""
     from anyio import Semaphore
 
-    backend, driver = _backend()
+    found, driver = _backend()
     if kind is not None:
         driver = kind(driver)
     env = Environment(context, context.clock if context.has_clock else _loop_clock(), limits)
-    env.backend, env.post = backend, backend.poster()
+    env.backend, env.post = found, found.poster()
     if limits.branches is not None:
         env.permits = Semaphore(limits.branches)
     return driver(env, table)
@@ -73,6 +73,11 @@ def _loop_clock() -> Callable[[], float]:
     from anyio import current_time
 
     return current_time
+
+
+def backend() -> Any:
+    """What threads need of the event loop that is running."""
+    return _backend()[0]
 
 
 def _backend() -> tuple[Any, Any]:

@@ -11,7 +11,7 @@ from lambdacat.bound import Retry, Timeout
 from lambdacat.condition import Condition
 from lambdacat.footprints import Touch, _touch
 from lambdacat.interpreters.dead_stores import never_read, read_too_early, sure_writes
-from lambdacat.interpreters.doubts import faultless, faults_surely, mutable_fields
+from lambdacat.interpreters.doubts import changeable, faultless, faults_surely
 from lambdacat.optics import Traversal
 from lambdacat.place import Place
 from lambdacat.plan import (
@@ -170,9 +170,8 @@ def _mutable_state(spot: Spot, facts: Facts) -> Iterator[Doubt]:
     for root in _roots(spot.node):
         if root not in facts.roots:
             facts.roots.add(root)
-            for name, kind, better in mutable_fields(root):
-                said = f"{_quoted(spot.node)} works on {root.__name__}, whose field {name} is a {kind}"
-                yield spot, f"{said}, copied for every branch and compared by value; use {better}"
+            for clause in changeable(root):
+                yield spot, f"{_quoted(spot.node)} works on {root.__name__}{clause}"
 
 
 def _roots(node: Node) -> list[type]:

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import types
 import typing
+from collections import abc
 from collections.abc import Iterator
+from enum import Enum
+from fractions import Fraction
+from inspect import isabstract
+from pathlib import PurePath
 from typing import Any
 
 from lambdacat.bound import Retry
@@ -73,12 +78,47 @@ _BETTER = {
 }
 
 
-def mutable_fields(root: type) -> Iterator[tuple[str, str, str]]:
-    """The fields that hold a mutable builtin: name, kind, and what to use instead."""
+def changeable(root: type) -> Iterator[str]:
+    """What can be changed in place in a state of this class, each in a clause that says what to use instead."""
+    record = record_of(root)
+    if record is not None and not record.frozen:
+        yield ", which can be changed in place, so that every branch gets a copy; make it frozen"
     for name, declared in _fields(root):
-        kind = next((kind for kind in _kinds(declared) if kind in _BETTER), None)
-        if kind is not None:
-            yield name, kind.__name__, _BETTER[kind]
+        said = next(filter(None, map(_doubt_of, _kinds(declared))), "")
+        if said:
+            yield f", whose field {name} {said}"
+
+
+def _doubt_of(kind: Any) -> str:
+    """What is doubtful about a field of this kind, in words; empty where nothing is."""
+    if kind is object:
+        return "may be anything, and what can be changed in place is shared by all branches; declare what it is"
+    if not isinstance(kind, type) or kind is Any or issubclass(kind, _STEADY):
+        return ""
+    better = next((better for builtin, better in _BETTER.items() if issubclass(kind, builtin)), "")
+    if better:
+        return f"is a {kind.__name__}, copied for every branch and compared by value; use {better}"
+    record = record_of(kind)
+    if record is not None:
+        copied = "which can be changed in place, so that every branch gets a copy"
+        return "" if record.frozen else f"is a {kind.__name__}, {copied}; make it frozen"
+    if not _changes_in_place(kind):
+        return ""
+    shared = "which can be changed in place and is shared by all branches: of two changes one is lost"
+    return f"is a {kind.__name__}, {shared}; use a frozen class"
+
+
+_STEADY = (Enum, PurePath, Fraction, BaseException, type)
+"""Classes written in Python whose values nobody changes, though nothing hinders them."""
+
+
+def _changes_in_place(kind: Any) -> bool:
+    """Whether its values take items or attributes: as their kind of collection says, or else as their class does."""
+    if issubclass(kind, (abc.Mapping, abc.Sequence, abc.Set)):
+        return issubclass(kind, (abc.MutableMapping, abc.MutableSequence, abc.MutableSet))
+    if kind.__setattr__ is not object.__setattr__ or isabstract(kind) or getattr(kind, "_is_protocol", False):
+        return False
+    return kind.__dictoffset__ != 0 or any(vars(one).get("__slots__") for one in kind.__mro__)
 
 
 def _fields(root: type) -> list[tuple[str, Any]]:

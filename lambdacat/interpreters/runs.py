@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
+from threading import Lock
 from typing import Any, TypeVar, final
 
 import anyio
@@ -184,11 +185,13 @@ async def arun_durable(
     from lambdacat.interpreters.durable import Tick
 
     # A journal that has owners is a file or a server: it is waited for in a thread.
-    hop = anyio.to_thread.run_sync if isinstance(journal, Leased) else _here
+    hop = _in_thread if isinstance(journal, Leased) else _here
     ownership = owned(journal, again)
-    epoch = await hop(ownership.__enter__)
+    epochs: list[int] = []
     history: Any = None
     try:
+        await hop(lambda: epochs.append(ownership.__enter__()))
+        (epoch,) = epochs
         while True:
             history, given = await hop(taken_up, plan, value, journal, context)
             driver = _concurrent(context, limits, observers)
@@ -204,13 +207,37 @@ async def arun_durable(
     except Halt as halt:
         outcome = _halted(halt)
     finally:
-        ownership.__exit__(None, None, None)
+        if epochs:
+            ownership.__exit__(None, None, None)
     _tell(observers, outcome)
     return outcome, history
 
 
 async def _here(function: Callable[..., Any], *given: Any) -> Any:
     return function(*given)
+
+
+async def _in_thread(function: Callable[..., Any], *given: Any) -> Any:
+    """A call in a worker thread that has ended when this has, cancelled or not: what it took can then be given back."""
+    from lambdacat.interpreters.arun import backend
+
+    over, claim = backend().event(), Lock()
+
+    def job() -> Any:
+        if not claim.acquire(blocking=False):
+            return None
+        try:
+            return function(*given)
+        finally:
+            over.set()
+
+    try:
+        return await anyio.to_thread.run_sync(job, abandon_on_cancel=True)
+    except BaseException:
+        # Claimed here, a job that has not begun never does.
+        if not claim.acquire(blocking=False):
+            await backend().outlast(over)
+        raise
 
 
 def _concurrent(context: Context, limits: Limits, observers: Collection[Any]) -> Any:

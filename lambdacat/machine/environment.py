@@ -19,7 +19,7 @@ class Environment:
     """One run, as everything that runs in it sees it."""
 
     __slots__ = (
-        "_began", "_id", "_limiter", "abandoned", "at", "backend", "clock", "context", "eager", "epoch", "history",
+        "_began", "_id", "_limiter", "at", "backend", "clock", "context", "eager", "epoch", "history",
         "home", "limits", "permits", "post", "recorder",
     )  # fmt: skip
 
@@ -28,8 +28,6 @@ class Environment:
         self.clock = clock
         self.limits = limits
         self.recorder = recorder
-        self.abandoned = 0
-        """Threads that were left behind at a timeout."""
         self.backend: Any = None
         self.at: Any = None
         """The stack of the node that a watched run stands at."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from attrs import evolve
 from returns.result import Failure, Success
@@ -19,6 +19,21 @@ from lambdacat.policy import ALL, Entry, NBest, Race, Verdict
 
 Held = tuple[tuple[int, Waiting], ...]
 Told = tuple[int, bool]
+
+
+class Overtime(NamedTuple):
+    """What a timeout came to besides cutting off."""
+
+    late: float = 0.0
+    """Units: seconds past the timeout at which what it cut off had ended."""
+    abandoned: int = 0
+    """Threads that were left behind."""
+    unbegun: int = 0
+    """Blocking steps that never got a thread."""
+
+
+PROMPT = Overtime()
+"""Nothing besides."""
 
 
 class Fork(Request):
@@ -59,14 +74,15 @@ class Fork(Request):
 class Turn(Request):
     """The next branch of a fork that runs one after the other, or its verdict."""
 
-    __slots__ = ("fork", "held", "index", "race")
+    __slots__ = ("fork", "held", "index", "over_by", "race")
 
-    def __init__(self, fork: Fork, race: Race, index: int, held: Held = ()) -> None:
+    def __init__(self, fork: Fork, race: Race, index: int, held: Held = (), over_by: Overtime = PROMPT) -> None:
         self.fork = fork
         self.race = race
         self.index = index
         self.held = held
         """The branches that wait for an answer; they are offered to no race."""
+        self.over_by = over_by
 
     @property
     def over(self) -> bool:
@@ -81,7 +97,7 @@ class Turn(Request):
 
     def inside(self, value: Any, stack: Any) -> State:
         if self.race.verdict is not None:
-            return Join(self.fork, self.race.verdict), None, stack
+            return Join(self.fork, self.race.verdict, self.over_by), None, stack
         fork, index = self.fork, self.index
         if index == fork.total:
             return FAIL, suspended(self.held), stack
@@ -127,11 +143,12 @@ class Retold(Request):
 class Join:
     """The op of a fork that has its verdict."""
 
-    __slots__ = ("fork", "verdict")
+    __slots__ = ("fork", "over_by", "verdict")
 
-    def __init__(self, fork: Fork, verdict: Verdict) -> None:
+    def __init__(self, fork: Fork, verdict: Verdict, over_by: Overtime = PROMPT) -> None:
         self.fork = fork
         self.verdict = verdict
+        self.over_by = over_by
 
 
 # --- leaving branches ------------------------------------------------------------------------------------------------
@@ -151,7 +168,7 @@ def enter_join(op: Join, _: Any, stack: Any) -> State:
     node, entries = fork.node, verdict.entries
     site = Trail(stack, (), fork.value, node)
     seconds = fork.seconds or 0.0
-    late = TimedOut(seconds=seconds, at=site, name=node.name, input=fork.value)
+    late = TimedOut(seconds=seconds, at=site, name=node.name, input=fork.value, **op.over_by._asdict())
     if verdict.kind == "broken":
         raise entries[0][2]
     if verdict.kind == "won":
@@ -209,13 +226,25 @@ def _branch_part(turn: Any) -> int | None:
     return int(turn.index) if turn.fork.plans is None else None
 
 
-BRANCH = Kind(_leave_branch, _failed_branch, child=_branch_child, whole=lambda turn: turn.fork.value, turn=_branch_part)
+def _branch_of(turn: Any) -> tuple[int, int] | None:
+    return (int(turn.index), turn.fork.total) if turn.fork.plans is None else None
+
+
+BRANCH = Kind(
+    _leave_branch,
+    _failed_branch,
+    child=_branch_child,
+    whole=lambda turn: turn.fork.value,
+    turn=_branch_part,
+    part=_branch_of,
+)
 EDGE = Kind(
     lambda value, node, turn, below: (WON, value, None),
     lambda fault, node, turn, below: (LOST, fault, None),
     child=_branch_child,
     whole=lambda turn: turn.fork.value,
     turn=_branch_part,
+    part=_branch_of,
     bottom=True,
 )
 """The bottom of a branch that runs on its own; what lies below is there for its path."""

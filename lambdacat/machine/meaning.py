@@ -105,7 +105,7 @@ class Sleep(Request):
 
 
 def _fail_at(fault: Fault, node: Plan[Any, Any], value: Any, stack: Any) -> State:
-    return FAIL, located(fault, Trail(stack, (), value, node), node.name), stack
+    return FAIL, located(fault, Trail(stack, (), value, node), node.name, value), stack
 
 
 # --- entering nodes --------------------------------------------------------------------------------------------------

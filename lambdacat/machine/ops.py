@@ -87,7 +87,7 @@ CLOSE_WON, CLOSE_LOST = Close(True), Close(False)
 def fault_of(error: Exception, site: Trail, name: str, value: Any, branches: Any = None) -> Fault:
     """The fault that an exception is."""
     if isinstance(error, Conflict):
-        names = tuple(f"{i} {branches[i].name}" if branches else f"part {i}" for i in error.branches)
+        names = tuple(f"{i} {branches[i].name}" if branches else f"part [{i}]" for i in error.branches)
         return MergeConflict(path=error.place, branches=names, at=site, name=name, input=value)
     if isinstance(error, Unanswered):
         return Unavailable(what=error.what, reason=error.reason, at=site, name=name, input=value)

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from attrs import frozen
+
 from lambdacat.plan import Plan
 from lambdacat.structure import step_to
 
@@ -19,7 +21,7 @@ Stack = Any
 class Kind:
     """One kind of frame: how it is left by a value and by a fault, and what it says of where it is."""
 
-    __slots__ = ("bottom", "child", "fail", "leave", "retried", "turn", "whole")
+    __slots__ = ("bottom", "child", "fail", "leave", "part", "retried", "turn", "whole")
 
     def __init__(
         self,
@@ -29,6 +31,7 @@ class Kind:
         whole: Any = None,
         turn: Any = None,
         *,
+        part: Any = None,
         retried: bool = False,
         bottom: bool = False,
     ) -> None:
@@ -41,6 +44,8 @@ class Kind:
         """The value outside, for frames inside of which values are something else."""
         self.turn = turn
         """Which round, attempt or part it is in, for frames that are entered more than once; None where it is not."""
+        self.part = part
+        """Which part of several it is, and of how many; None where it is not."""
         self.retried = retried
         """Whether those are attempts at the same thing."""
         self.bottom = bottom
@@ -61,16 +66,29 @@ def frames(stack: Stack) -> Iterator[tuple[Kind, Any, Any]]:
         yield kind, node, data
 
 
+Part = tuple[int, int]
+"""An index, and of how many."""
+
+
+class Level(NamedTuple):
+    """One level on the way to a site: the node, the step from it to the next, and which of several parts that is."""
+
+    node: Plan[Any, Any]
+    step: At
+    part: Part | None
+
+
 class Trail:
     """A site in a plan: the stack below it, and where in the node on top. Compares by its path."""
 
-    __slots__ = ("_extra", "_node", "_stack", "_value")
+    __slots__ = ("_extra", "_node", "_settled", "_stack", "_value")
 
     def __init__(self, stack: Stack, extra: At = (), value: object = None, node: Plan[Any, Any] | None = None) -> None:
         self._stack = stack
         self._extra = extra
         self._value = value
         self._node = node
+        self._settled: Settled | None = None
 
     @property
     def name(self) -> str:
@@ -103,21 +121,35 @@ class Trail:
                 value = kind.whole(data)
         return value
 
-    def _nodes(self) -> list[tuple[Plan[Any, Any], At]]:
-        rows = [(node, _step(kind, node, data)) for kind, node, data in frames(self._stack) if node is not None]
-        rows.reverse()
-        return rows
+    def _levels(self) -> tuple[Level, ...]:
+        rows = [
+            Level(node, _step(kind, node, data), None if kind.part is None else kind.part(data))
+            for kind, node, data in frames(self._stack)
+            if node is not None
+        ]
+        return tuple(reversed(rows))
+
+    def parts(self) -> tuple[Part, ...]:
+        """Which part of each focus over several it stands in, outermost first."""
+        found = [kind.part(data) for kind, _, data in frames(self._stack) if kind.part is not None]
+        return tuple(part for part in reversed(found) if part is not None)
 
     def drawing(self) -> tuple[str, ...]:
         """The way to the node, one line a level, with what stands beside it."""
-        return _drawing(self._nodes(), self._extra, self._node)
+        return _drawing(self._levels(), self._extra, self._node)
 
     def settled(self) -> Settled:
         """The same site without the values of the run, but for the last whole one."""
-        return Settled(self._nodes(), self._extra, self._node, self.last())
+        if self._settled is None:
+            # Once: every level that a fault passes asks for it.
+            self._settled = Settled(self._levels(), self._extra, self._node, self.last())
+        return self._settled
+
+    def __reduce__(self) -> Any:
+        return self.settled().__reduce__()
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, (Trail, Settled)) and self.path() == other.path()
+        return isinstance(other, _SITES) and self.path() == other.path()
 
     def __hash__(self) -> int:
         return hash(self.path())
@@ -197,19 +229,21 @@ def _no_texts(_: object) -> dict[Any, str]:
 class Settled:
     """A site as a value: the nodes on the way, and the last whole value."""
 
-    __slots__ = ("_extra", "_last", "_node", "_rows")
+    __slots__ = ("_extra", "_last", "_levels", "_node")
 
-    def __init__(
-        self, rows: list[tuple[Plan[Any, Any], At]], extra: At, node: Plan[Any, Any] | None, last: object
-    ) -> None:
-        self._rows = rows
+    def __init__(self, levels: tuple[Level, ...], extra: At, node: Plan[Any, Any] | None, last: object) -> None:
+        self._levels = levels
         self._extra = extra
         self._node = node
         self._last = last
 
     def path(self) -> At:
         """The path of the node."""
-        return tuple(step for _, row in self._rows for step in row) + self._extra
+        return tuple(step for level in self._levels for step in level.step) + self._extra
+
+    def parts(self) -> tuple[Part, ...]:
+        """Which part of each focus over several it stands in, outermost first."""
+        return tuple(level.part for level in self._levels if level.part is not None)
 
     def last(self) -> object:
         """The last whole value that the run had reached."""
@@ -217,14 +251,17 @@ class Settled:
 
     def drawing(self) -> tuple[str, ...]:
         """The way to the node, one line a level, with what stands beside it."""
-        return _drawing(self._rows, self._extra, self._node)
+        return _drawing(self._levels, self._extra, self._node)
 
     def settled(self) -> Settled:
         """Itself."""
         return self
 
+    def __reduce__(self) -> Any:
+        return Told, (self.path(), self.parts(), self.drawing(), self._last)
+
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, (Trail, Settled)) and self.path() == other.path()
+        return isinstance(other, _SITES) and self.path() == other.path()
 
     def __hash__(self) -> int:
         return hash(self.path())
@@ -233,27 +270,75 @@ class Settled:
         return repr(self.path())
 
 
+@frozen(eq=False, repr=False)
+class Told:
+    """A site in words, as it comes out of another process: what pickles hold, which need not find the plan again."""
+
+    _path: At
+    _parts: tuple[Part, ...]
+    _drawing: tuple[str, ...]
+    _last: object
+
+    def path(self) -> At:
+        """The path of the node."""
+        return self._path
+
+    def parts(self) -> tuple[Part, ...]:
+        """Which part of each focus over several it stands in, outermost first."""
+        return self._parts
+
+    def last(self) -> object:
+        """The last whole value that the run had reached."""
+        return self._last
+
+    def drawing(self) -> tuple[str, ...]:
+        """The way to the node, one line a level, with what stands beside it."""
+        return self._drawing
+
+    def settled(self) -> Told:
+        """Itself."""
+        return self
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _SITES) and self.path() == other.path()
+
+    def __hash__(self) -> int:
+        return hash(self._path)
+
+    def __repr__(self) -> str:
+        return repr(self._path)
+
+
+_SITES = (Trail, Settled, Told)
 _DEEPEST = 12
 
 
-def _drawing(rows: list[tuple[Plan[Any, Any], At]], extra: At, last: Plan[Any, Any] | None) -> tuple[str, ...]:
+def part_text(part: Part) -> str:
+    """Which part of several."""
+    return f"part [{part[0]}] of {part[1]}"
+
+
+def _drawing(levels: tuple[Level, ...], extra: At, last: Plan[Any, Any] | None) -> tuple[str, ...]:
     """Ancestors from the whole plan down; of a long way, its two ends."""
-    lines: list[str] = []
-    for node, _ in rows:
-        lines.append(node.name)
-        children = node.parts()[1]
-        if type(node).__name__ in ("Sequence", "Parallel") and len(children) > 1:
-            lines[-1] += f" of {len(children)}"
+    lines = [_line(level.node) for level in levels]
     lines.append((last.name if last is not None else "") + "   <- here")
+    for index, level in enumerate(levels):
+        step = level.step + extra if index == len(levels) - 1 else level.step
+        lines[index + 1] = _label(step, level.part) + lines[index + 1]
     if len(lines) > _DEEPEST:
         half = _DEEPEST // 2
         lines = [*lines[:half], f"... {len(lines) - 2 * half} levels ...", *lines[-half:]]
-    steps = [row for _, row in rows]
-    if steps:
-        steps[-1] += extra
-    marked = []
-    for depth, line in enumerate(lines):
-        whole = 0 < depth <= len(steps) and len(lines) == len(rows) + 1
-        label = "".join(f"{step}: " for step in steps[depth - 1]) if whole else ""
-        marked.append("  " * depth + (label if label.split(":")[0].isdigit() else "") + line)
-    return tuple(marked)
+    return tuple("  " * depth + line for depth, line in enumerate(lines))
+
+
+def _line(node: Plan[Any, Any]) -> str:
+    children = node.parts()[1]
+    several = type(node).__name__ in ("Sequence", "Parallel") and len(children) > 1
+    return f"{node.name} of {len(children)}" if several else node.name
+
+
+def _label(step: At, part: Part | None) -> str:
+    """What stands before a node: which part it is in, or which of its neighbours it is."""
+    if part is not None:
+        return f"{part_text(part)}: "
+    return "".join(f"{one}: " for one in step) if step and type(step[0]) is int else ""

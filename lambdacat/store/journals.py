@@ -15,7 +15,7 @@ from lambdacat.codec import Codec, Codecs
 from lambdacat.fault import Unanswered
 from lambdacat.interpreters.journal import JournalCorrupt, RunBusy
 from lambdacat.store.heads import Heads
-from lambdacat.store.leases import Heartbeat, Lease, Owner
+from lambdacat.store.leases import Heartbeat, Lease, Owner, check_terms
 
 _TABLES = (
     """CREATE TABLE runs (
@@ -38,6 +38,8 @@ _TABLES = (
 ) without rowid""",
 )
 _VERSION = 1
+_PATIENCE = 10.0
+"""Units: seconds to wait for other processes at the file."""
 
 
 @final
@@ -62,12 +64,7 @@ class SqliteJournal:
         durability: Literal["full", "normal"] = "full",
         lease_seconds: float = 30.0,
     ) -> None:
-        if not isinstance(run_id, str) or not run_id.strip():
-            raise ValueError(f"run_id is the name of the run, not {run_id!r}")
-        if durability not in ("full", "normal"):
-            raise ValueError(f"durability is 'full' or 'normal', not {durability!r}")
-        if not lease_seconds > 0:
-            raise ValueError(f"lease_seconds is a number of seconds above zero, not {lease_seconds!r}")
+        check_terms(run_id, durability, lease_seconds)
         self.path = Path(fspath(path))
         self.run_id = run_id
         self.codecs = codecs if isinstance(codecs, Codecs) else Codecs(*codecs)
@@ -275,7 +272,7 @@ def opened(path: Path, durability: str = "full", *, create: bool = True) -> sqli
         raise Unanswered(f"the journal {path}", "there is no such file")
     if create and not path.parent.is_dir():
         raise Unanswered(f"the journal {path}", f"there is no folder {path.parent}")
-    database = sqlite3.connect(path, timeout=10.0, isolation_level=None, check_same_thread=False)
+    database = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
     try:
         _prepare(database, path, durability)
     except BaseException:
@@ -286,14 +283,13 @@ def opened(path: Path, durability: str = "full", *, create: bool = True) -> sqli
 
 def _prepare(database: sqlite3.Connection, path: Path, durability: str) -> None:
     _check_tables(database, path)
-    mode = database.execute("pragma journal_mode=wal").fetchone()[0]
+    mode = _write_ahead(database)
     if mode != "wal":
         raise Unanswered(f"the journal {path}", f"its folder does not support write-ahead logging (it gave {mode})")
     wanted = 2 if durability == "full" else 1
     database.execute(f"pragma synchronous={wanted}")
     if database.execute("pragma synchronous").fetchone()[0] != wanted:
         raise Unanswered(f"the journal {path}", "it does not flush as it was asked to")
-    database.execute("pragma busy_timeout=10000")
     if not _tables(database):
         with _transaction(database):
             # Another process may have made them since; the lock is held now.
@@ -302,6 +298,18 @@ def _prepare(database: sqlite3.Connection, path: Path, durability: str) -> None:
                     database.execute(statement)
                 database.execute(f"pragma user_version={_VERSION}")
     _check_tables(database, path)
+
+
+def _write_ahead(database: sqlite3.Connection) -> str:
+    """The kind of log, once it is the wanted one: to switch, SQLite wants a file alone and does not wait for others."""
+    give_up = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            return str(database.execute("pragma journal_mode=wal").fetchone()[0])
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
+                raise
+            time.sleep(0.005)
 
 
 def _tables(database: sqlite3.Connection) -> set[str]:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
+from math import inf
 from pathlib import Path
 from typing import Any, final
 
@@ -17,6 +18,24 @@ from lambdacat.interpreters.journal import JournalCorrupt, RunBusy, RunSetAside
 
 MOST_CRASHES = 5
 """How often in a row a run may end its process without getting any further."""
+
+
+def check_terms(run_id: object, durability: object, lease_seconds: object) -> None:
+    """Refuse what a journal cannot be made with, in one line. Errors: ``ValueError``."""
+    if not isinstance(run_id, str) or not run_id.strip() or "\0" in run_id or not _is_unicode(run_id):
+        raise ValueError(f"run_id is the name of the run, a text without NUL that is not blank, and not {run_id!r}")
+    if durability not in ("full", "normal"):
+        raise ValueError(f"durability is 'full' or 'normal', not {durability!r}")
+    if type(lease_seconds) not in (int, float) or not 0 < lease_seconds < inf:  # type: ignore[operator]
+        raise ValueError(f"lease_seconds is a number of seconds above zero, not {lease_seconds!r}")
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 @final

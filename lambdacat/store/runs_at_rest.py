@@ -22,7 +22,7 @@ from lambdacat.codec import Codecs
 from lambdacat.fault import Unanswered
 from lambdacat.interpreters.journal import JournalCorrupt, MemoryJournal, Past, RunBusy, RunSetAside, past_of
 from lambdacat.store.heads import Heads
-from lambdacat.store.journals import _named, opened
+from lambdacat.store.journals import _check_tables, _named, opened
 from lambdacat.store.leases import Lease, Owner
 
 Status: TypeAlias = Literal["running", "unfinished", "waiting", "success", "failure", "set-aside", "damaged"]
@@ -128,6 +128,7 @@ def _reading(path: Path) -> Iterator[sqlite3.Connection | None]:
         tables = {row[0] for row in database.execute("select name from sqlite_master where type='table'")}
         if tables and not {"runs", "entries", "answers"} <= tables:
             raise NoJournal(f"{path} is no journal, it is another database")
+        _check_tables(database, path)
         yield database if tables else None
 
 

@@ -67,10 +67,8 @@ def believed(beliefs: Beliefs, evidence: Sequence[Evidence]) -> Beliefs:
 
 def origins() -> SearchStrategy[Origin]:
     """Times within a few days and a few steps."""
-    times = st.floats(0, 400_000, allow_nan=False)
-    return st.builds(
-        Origin, times, st.sampled_from(["search", "read", "ask"]), st.sampled_from([(), (0,), (1, "loop")])
-    )
+    steps = st.sampled_from([("search", ()), ("search", ()), ("search", (0,)), ("read", (1, "loop"))])
+    return st.builds(lambda when, step: Origin(when, *step), st.floats(0, 400_000), steps)
 
 
 def edits(*, keys: Sequence[str] = KEYS, max_size: int = 8) -> SearchStrategy[list[Edit]]:
@@ -97,7 +95,8 @@ def memories(capacity: SearchStrategy[Capacity] | None = None) -> SearchStrategy
 def evidence(*, max_size: int = 12) -> SearchStrategy[list[Evidence]]:
     """Rows of observations, with amounts of every size that is allowed."""
     amounts = st.floats(-STRONGEST, STRONGEST, allow_nan=False) | st.sampled_from([0.1, -0.1, 1e-300, 5e-324, -0.0])
-    return st.lists(st.builds(Evidence, st.sampled_from(KEYS), amounts, origins()), max_size=max_size)
+    claims = st.sampled_from(("ada", "ada", *KEYS))
+    return st.lists(st.builds(Evidence, claims, amounts, origins()), max_size=max_size)
 
 
 # --- memory ----------------------------------------------------------------------------------------------------------

@@ -24,9 +24,9 @@ from lambdacat.record import record_of
 
 
 class Colour(Enum):
-    """An enum whose values have no form of their own."""
+    """An enum; its values are no matter."""
 
-    RED = object()
+    RED = 1
     GREEN = object()
 
 
@@ -73,6 +73,9 @@ class Money:
     def __hash__(self) -> int:
         return hash((Money, self.cents))
 
+    def __repr__(self) -> str:
+        return f"Money({portrait(self.cents)})"
+
 
 CODECS = Codecs(Colour, Access, Note, Draft, Span, Codec(Money, encode=lambda m: m.cents, decode=Money))
 """A registry for all that ``storables`` draws."""
@@ -81,7 +84,9 @@ CODECS = Codecs(Colour, Access, Note, Draft, Span, Codec(Money, encode=lambda m:
 @cache
 def texts() -> SearchStrategy[str]:
     """Any text that Python has, halves of surrogate pairs too."""
-    return st.text(st.characters(exclude_categories=()), max_size=8) | st.sampled_from(["$", "$v", "of", "\0", "\ud800"])
+    return st.text(st.characters(exclude_categories=()), max_size=8) | st.sampled_from(
+        ["$", "$v", "of", "\0", "\ud800"]
+    )
 
 
 @cache
@@ -152,7 +157,9 @@ def _hashable() -> SearchStrategy[Any]:
 def _of_one_class() -> SearchStrategy[SearchStrategy[Any]]:
     """Keys that persistent maps can hold: not two classes whose hashes may meet, as 1 and 1.0, and no NaN."""
     rows = st.lists(st.integers(), max_size=2).map(tuple)
-    return st.sampled_from([texts(), texts(), st.integers(), st.floats(allow_nan=False), st.uuids(), rows, st.sampled_from(Colour)])
+    return st.sampled_from(
+        [texts(), texts(), st.integers(), st.floats(allow_nan=False), st.uuids(), rows, st.sampled_from(Colour)]
+    )
 
 
 def storables() -> SearchStrategy[Any]:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from difflib import get_close_matches
-from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE
 from typing import Any, TypeVar, final
 
 from attrs import frozen
 
-from lambdacat.leaf import code_flags
+from lambdacat.callables import is_async
 from lambdacat.place import PlanError
 from lambdacat.plan import Plan, Task
 from lambdacat.regrow import rebuilt, with_action
@@ -58,8 +57,7 @@ def _with_action(node: Task[Any, Any, Any], action: Any) -> Plan[Any, Any]:
     if isinstance(action, Answer):
         return with_action(node, action, "inline")
     # An async stand-in never blocks a thread, whatever the real action does.
-    is_async = code_flags(action) & (CO_COROUTINE | CO_ASYNC_GENERATOR)
-    return with_action(node, action, None if is_async else node.blocking)
+    return with_action(node, action, None if is_async(action) else node.blocking)
 
 
 def _check_names(plan: Plan[Any, Any], answers: Mapping[str, Any]) -> None:

@@ -1,0 +1,176 @@
+"""What an agent's memory costs: one update, one merge of two branches, over what a dict or a look at every entry costs.
+
+Run ``python -m bench.memory [--pairs N]`` for these rows alone; they stand in the table of ``python -m bench`` as well.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+
+from attrs import evolve
+
+from bench.pairs import Row, compared
+from lambdacat import merge, run, sequence
+from lambdacat.state import (
+    AgentState,
+    Beliefs,
+    Capacity,
+    LeastUsed,
+    LoggedMap,
+    Memory,
+    Origin,
+    bounded,
+    observed,
+    remember,
+    remembered,
+    used,
+)
+
+ENTRIES = 100_000
+"""How much is remembered before anything is measured."""
+
+HERE = Origin(1.8e9, "bench", (0, "loop", 3))
+ROWS = {f"key {i}": i for i in range(ENTRIES)}
+
+
+def _copies(times: int) -> Callable[[], None]:
+    def floor() -> None:
+        for _ in range(times):
+            ROWS.copy()
+
+    return floor
+
+
+def full(capacity: Capacity) -> Memory:
+    """A memory with every row, whose line has been asked for: what a program that has run for a while holds."""
+    memory = Memory()
+    for key, value in ROWS.items():
+        memory = remembered(memory, key, value, origin=HERE)
+    return remembered(bounded(memory, capacity), "one more", 0, origin=HERE)
+
+
+def updated(pairs: int) -> Row:
+    """One entry of a large memory."""
+    memory = full(Capacity())
+
+    def ours() -> None:
+        for i in range(100):
+            remembered(memory, f"key {i}", i, origin=HERE)
+
+    return compared("remembered, 100,000 entries vs dict copy", ours, _copies(100), 0.01, pairs, 100)
+
+
+def updated_in_a_plan(pairs: int) -> Row:
+    """The same as a step of a plan: read the field, remember, put the field back."""
+    state = AgentState(memory=full(Capacity()))
+    plan = sequence(*[remember("key 500", 1)] * 100)
+    return compared("remember, a step, vs dict copy", lambda: run(plan, state), _copies(100), 0.03, pairs, 100)
+
+
+def evicting(pairs: int) -> Row:
+    """One more entry in a memory that is full, so that the oldest leaves."""
+    memory = full(Capacity(entries=ENTRIES))
+
+    def ours() -> None:
+        for i in range(100):
+            remembered(memory, f"new {i}", i, origin=HERE)
+
+    return compared("remembered, full, the oldest leaves vs dict copy", ours, _copies(100), 0.02, pairs, 100)
+
+
+def using(pairs: int) -> Row:
+    """One use in a memory that is full and drops what is least used."""
+    memory = full(Capacity(entries=ENTRIES, leaves=LeastUsed()))
+
+    def ours() -> None:
+        for i in range(100):
+            used(memory, f"key {i + 700}", origin=HERE)
+
+    return compared("used, full, the least used leaves vs dict copy", ours, _copies(100), 0.02, pairs, 100)
+
+
+def merging(pairs: int) -> Row:
+    """Two branches that each remembered ten things, against one look at every entry of a dict."""
+    fork = AgentState(memory=full(Capacity()))
+    tips = []
+    for name in "ab":
+        memory = fork.memory
+        for i in range(10):
+            memory = remembered(memory, f"{name} {i}", i, origin=HERE)
+        tips.append(evolve(fork, memory=memory))
+    results = tuple(tips)
+    changed = {**ROWS, "a": 1}
+
+    def ours() -> None:
+        for _ in range(10):
+            merge(fork, results)
+
+    def floor() -> None:
+        for _ in range(10):
+            [key for key, value in changed.items() if ROWS.get(key) is not value]
+
+    return compared("merge, 2 x 10 of 100,000 vs one scan of a dict", ours, floor, 0.01, pairs, 10)
+
+
+def merging_maps(pairs: int) -> Row:
+    """The same for a plain logged map in a field."""
+    data: LoggedMap[str, int] = LoggedMap(ROWS)
+    fork = AgentState(data=data)
+    results = tuple(evolve(fork, data=data.update({f"{name} {i}": i for i in range(10)})) for name in "ab")
+    changed = {**ROWS, "a": 1}
+
+    def ours() -> None:
+        for _ in range(10):
+            merge(fork, results)
+
+    def floor() -> None:
+        for _ in range(10):
+            [key for key, value in changed.items() if ROWS.get(key) is not value]
+
+    return compared("merge of logged maps, the same vs one scan", ours, floor, 0.01, pairs, 10)
+
+
+def observing(pairs: int) -> Row:
+    """One piece of evidence, exactly added, in microseconds; the floor adds floats in a copy of a small dict."""
+    beliefs = Beliefs()
+    for i in range(1000):
+        beliefs = observed(beliefs, f"claim {i}", 0.1, origin=HERE)
+    odds = {f"claim {i}": 0.1 for i in range(1000)}
+
+    def ours() -> None:
+        for _ in range(100):
+            observed(beliefs, "claim 5", 0.3, origin=HERE)
+
+    def floor() -> None:
+        for _ in range(100):
+            {**odds, "claim 5": odds["claim 5"] + 0.3}
+
+    return compared("observed, 1,000 claims vs float and dict copy", ours, floor, 4, pairs, 100)
+
+
+QUESTIONS: tuple[Callable[[int], Row], ...] = (
+    updated,
+    updated_in_a_plan,
+    evicting,
+    using,
+    merging,
+    merging_maps,
+    observing,
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Print the rows; the exit code is 1 when a reach is missed."""
+    parser = argparse.ArgumentParser(prog="python -m bench.memory", description=__doc__)
+    parser.add_argument("--pairs", type=int, default=15, help="interleaved pairs for each ratio (15)")
+    pairs = parser.parse_args(argv).pairs
+    rows = [question(pairs) for question in QUESTIONS]
+    for row in rows:
+        print(f"{row.question:<50} {row.ours:9.4g} us {row.floor:9.4g} us  {row.ratio:8.3g}x  reach {row.reach:g}x")
+    return 0 if all(row.met for row in rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,35 @@
+"""Kinds of arguments: from what stands on a command line to a value, or to one line that says what is wanted."""
+
+from __future__ import annotations
+
+import re
+from argparse import ArgumentTypeError
+from pathlib import Path
+
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def path(text: str) -> Path:
+    """A path."""
+    if "\0" in text or not text:
+        raise ArgumentTypeError(f"{text!r} cannot be a path")
+    return Path(text)
+
+
+def count(text: str) -> int:
+    """How many of something, at least one."""
+    if not text.isdecimal() or not 0 < int(text) < 1_000_000:
+        raise ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
+
+
+def age(text: str) -> float:
+    """How long ago. Units: seconds.
+
+    >>> age("1.5h")
+    5400.0
+    """
+    found = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)([smhd])", text)
+    if found is None:
+        raise ArgumentTypeError(f"{text!r} is no age; write 30d, 12h, 45m or 90s")
+    return float(found[1]) * _UNITS[found[2]]

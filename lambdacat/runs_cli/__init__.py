@@ -1,0 +1,1 @@
+"""The commands of durable runs: looking at those of a journal file, going on with one, answering it, removing it."""

@@ -1,0 +1,91 @@
+"""What a run came to, as text or as JSON, and its exit code."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+from attrs import evolve
+from returns.result import Failure, Success
+
+from lambdacat.commands import faulted
+from lambdacat.fault import Fault, Outcome, PlanChanged, Question, Waiting, headline
+from lambdacat.interpreters.journal import Document
+from lambdacat.interpreters.replaying import Replayed
+from lambdacat.interpreters.runs import questions
+from lambdacat.runs_cli.refusing import WAITING
+from lambdacat.runs_cli.tables import counted, question_document, questions_table
+from lambdacat.runs_cli.words import Form
+from lambdacat.shown import FAILED, Shown, UsageError, as_json
+from lambdacat.store.runs_at_rest import journal_at_rest
+from lambdacat.terminal import plain
+
+
+def ended(outcome: Outcome[Any], file: Path, run: str | None, form: Form) -> Shown:
+    """The result of a run, the questions that it waits for, or its fault. Errors: ``UsageError`` for another plan.
+
+    Without a name the run is kept nowhere.
+    """
+    match outcome:
+        case Success(value):
+            text = (
+                as_json({"run": run, "status": "success", "result": _data(value)}) if form == "json" else as_json(value)
+            )
+            return Shown(text)
+        case Failure(Waiting(questions=asked)):
+            return _waits(_asked(asked, file, run), file, run, form)
+        case Failure(PlanChanged() as fault):
+            where = " > ".join(map(str, fault.at)) or "the top"
+            raise UsageError(f"{headline(fault)} (at {where}); nothing was run")
+        case Failure(fault):
+            return _faulted(fault, run, form)
+
+
+def ended_replay(made: Replayed[Any], file: Path, run: str | None, form: Form) -> Shown:
+    """What a replay ran and saved, then what it came to."""
+    end = ended(made.outcome, file, run, form)
+    if form == "json":
+        cost = {"performed": made.performed, "answered": made.answered, "saved_seconds": made.saved}
+        return evolve(end, text=as_json({**cost, **json.loads(end.text)}))
+    return evolve(end, text="\n".join(filter(None, (plain(str(made)), end.text))))
+
+
+def _data(value: Any) -> Any:
+    """A value as JSON data; as text where JSON has no form for it."""
+    text = as_json(value)
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _faulted(fault: Fault, run: str | None, form: Form) -> Shown:
+    shown = faulted(fault)
+    if form == "text":
+        return shown
+    document = {"run": run, "status": "failure", "fault": str(fault)}
+    return Shown(as_json(document), FAILED, error=shown.error)
+
+
+def _asked(asked: tuple[Question, ...], file: Path, run: str | None) -> list[Document]:
+    """The questions of a run that waits, as its journal has them."""
+    if run is None:
+        return [{"key": each.key, "text": each.text, "into": None, "wants": ""} for each in asked]
+    keys = {each.key for each in asked}
+    return [each for key, each in questions(journal_at_rest(file, run)).items() if key in keys]
+
+
+def _waits(asked: list[Document], file: Path, run: str | None, form: Form) -> Shown:
+    if form == "json":
+        open_ = [question_document(each) for each in asked]
+        return Shown(as_json({"run": run, "status": "waiting", "open": open_}), WAITING)
+    who = "the run" if run is None else f"run {run!r}"
+    lines = [plain(f"{who} waits for {counted(len(asked), 'answer')}"), questions_table(asked)]
+    if run is None:
+        lines.append("it is not kept; give it a name with --into, so that it can be answered")
+    else:
+        key = () if len(asked) == 1 else ("KEY",)
+        lines.append(plain(shlex.join(["lambdacat", "runs", "answer", str(file), run, *key, "ANSWER"])))
+    return Shown("\n".join(lines), WAITING)

@@ -1,0 +1,102 @@
+"""Looking at the runs of a journal file; nothing of it is changed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from lambdacat.commands import load
+from lambdacat.interpreters.journal import Document, MemoryJournal, past_of
+from lambdacat.interpreters.runs import can_resume, questions
+from lambdacat.plan import Plan
+from lambdacat.runs_cli.refusing import check_file, found_in, plainly
+from lambdacat.runs_cli.tables import (
+    amount,
+    counted,
+    entries_table,
+    local_time,
+    question_document,
+    questions_table,
+    run_document,
+    runs_table,
+)
+from lambdacat.runs_cli.words import Form
+from lambdacat.shown import Shown, as_json
+from lambdacat.store.runs_at_rest import RunAtRest, file_size, journal_at_rest, runs_in
+from lambdacat.terminal import plain
+
+
+@plainly
+def listed(file: Path, form: Form) -> Shown:
+    """The runs of a file."""
+    check_file(file)
+    runs = runs_in(file)
+    size = file_size(file)
+    if form == "json":
+        return Shown(as_json({"file": str(file), "size": size, "runs": [run_document(run) for run in runs]}))
+    if not runs:
+        return Shown(f"no runs in {file}")
+    return Shown(f"{runs_table(runs)}\n\n{counted(len(runs), 'run')}, {amount(size)} on disk")
+
+
+@plainly
+def shown(file: Path, run: str, form: Form, *, plan: str | None, last: int | None) -> Shown:
+    """One run: its entries, its open questions, and how it goes with a plan. Errors: ``UsageError``."""
+    found = found_in(file, run)
+    journal = journal_at_rest(file, run)
+    past = past_of(journal)
+    entries = () if past is None else past.documents
+    entries = entries if last is None else entries[-last:]
+    held = None if plan is None or past is None else load(plan)
+    if form == "json":
+        return Shown(as_json(_document(found, journal, entries, held)))
+    return Shown("\n\n".join(_paragraphs(found, journal, entries, held)))
+
+
+def _document(
+    found: RunAtRest, journal: MemoryJournal, entries: tuple[Document, ...], plan: Plan[Any, Any] | None
+) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        **run_document(found),
+        "entries": list(entries),
+        "open": [question_document(each) for each in questions(journal).values()],
+    }
+    if plan is not None:
+        change = can_resume(plan, journal).change
+        document["plan"] = {
+            "can_resume": change is None,
+            "change": change and {"at": list(change.at), "recorded": change.recorded, "found": change.found},
+        }
+    return document
+
+
+def _paragraphs(
+    found: RunAtRest, journal: MemoryJournal, entries: tuple[Document, ...], plan: Plan[Any, Any] | None
+) -> list[str]:
+    made = [_summary(found, entries)]
+    if entries:
+        made.append(entries_table(entries))
+    asked = tuple(questions(journal).values())
+    if asked:
+        made.append(f"open questions\n{questions_table(asked)}")
+    if plan is not None:
+        from lambdacat.drawing import render
+
+        first = str(can_resume(plan, journal)).splitlines()[0]
+        made.append(f"{plain(first)}\n{render(plan).rstrip()}")
+    return made
+
+
+def _summary(found: RunAtRest, entries: tuple[Document, ...]) -> str:
+    owner = "" if found.owner is None else f" in process {found.owner}"
+    of = entries[0].get("of") if entries and entries[0]["kind"] == "begin" else None
+    lines = [
+        f"run {found.run!r}: {found.status}{owner}, {counted(found.steps, 'step')} done, {amount(found.size)}",
+        f"begun {local_time(found.created)}, last heard of {local_time(found.updated)}",
+        f"made from run {of!r}" if of else "",
+        f"set aside: {found.aside}" if found.aside else "",
+        f"its process ended {counted(found.crashes, 'time')} in a row without getting further"
+        if found.crashes and not found.aside
+        else "",
+    ]
+    return "\n".join(plain(line) for line in lines if line)

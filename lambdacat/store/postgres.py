@@ -1,0 +1,240 @@
+"""A store in a PostgreSQL database: for many machines, and values that must outlive all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from hashlib import blake2b
+from math import ceil
+from time import monotonic
+from typing import Any, LiteralString, TypeVar, final
+
+from lambdacat.codec import StateCorrupt
+from lambdacat.fault import Unanswered
+from lambdacat.store.cells import Cell, after, seconds_of
+from lambdacat.store.kept import Kept
+from lambdacat.store.store import VersionConflict
+from lambdacat.store.values import Classes, Sealed, ValueStore
+
+try:
+    import psycopg
+    from psycopg import errors, sql
+    from psycopg.conninfo import conninfo_to_dict, make_conninfo
+except ImportError as error:
+    raise ImportError("PostgresStore needs a client: pip install 'lambdacat[postgres]'") from error
+
+R = TypeVar("R")
+
+_TABLE = """
+create sequence {versions};
+create table {cells} (
+    id bytea primary key, key bytea not null, version bigint not null,
+    mark bytea not null, digest text not null, data bytea not null
+);
+create index on {cells} (substring(key from 1 for 1000));
+"""
+_VERSION = "select nextval({sequence})"
+_LOAD = "select version, mark, digest, data from {cells} where id = %s"
+_FOUND = "select version from {cells} where id = %s"
+_PUT = """
+insert into {cells} as there (id, key, version, mark, digest, data) values (%s, %s, %s, %s, %s, %s)
+on conflict (id) do update
+set version = excluded.version, mark = excluded.mark, digest = excluded.digest, data = excluded.data
+where there.version < excluded.version
+returning pg_notify({channel}, '')
+"""
+_NEW = """
+insert into {cells} (id, key, version, mark, digest, data) values (%s, %s, %s, %s, %s, %s)
+on conflict (id) do nothing
+returning pg_notify({channel}, '')
+"""
+_SWAP = """
+update {cells} set version = %s, mark = %s, digest = %s, data = %s where id = %s and version = %s
+returning pg_notify({channel}, '')
+"""
+_REMOVE = "delete from {cells} where id = %s returning pg_notify({channel}, '')"
+_ALL = "select key, version from {cells}"
+# Keys may be longer than an index can hold; their beginnings are in one.
+_SOME = _ALL + " where substring(key from 1 for 1000) >= %s and substring(key from 1 for 1000) < %s"
+_QUERIES: tuple[LiteralString, ...] = (_TABLE, _VERSION, _LOAD, _FOUND, _PUT, _NEW, _SWAP, _REMOVE, _ALL, _SOME)
+
+
+@final
+class PostgresStore(ValueStore):
+    """Values in one table of a PostgreSQL database, which is made when it is not there.
+
+    Units: ``seconds`` is how long an answer is waited for.
+    """
+
+    def __init__(
+        self, dsn: str, *, codecs: Classes = (), table: str = "lambdacat_store", seconds: float = 10.0
+    ) -> None:
+        super().__init__(codecs)
+        if not isinstance(table, str) or not 1 <= len(table.encode()) <= 50 or "\0" in table:
+            raise ValueError(f"table is the name of a table, at most 50 bytes long, not {table!r}")
+        self.table = table
+        self.seconds = seconds_of(seconds)
+        self._dsn = make_conninfo(dsn, **{"connect_timeout": ceil(seconds), **conninfo_to_dict(dsn)})
+        names = {
+            "cells": sql.Identifier(table),
+            "versions": sql.Identifier(f"{table}_versions"),
+            "sequence": sql.Literal(sql.Identifier(f"{table}_versions").as_string()),
+            "channel": sql.Literal(table),
+        }
+        self._queries = {query: sql.SQL(query).format(**names) for query in _QUERIES}
+        self._kept = Kept(self._connected, psycopg.Connection.close)
+
+    @property
+    def name(self) -> str:
+        """Server, database and table."""
+        parts = conninfo_to_dict(self._dsn)
+        server = f"{parts.get('host') or 'localhost'}:{parts.get('port') or 5432}"
+        return f"postgresql://{server}/{parts.get('dbname') or parts.get('user') or ''} {self.table}"
+
+    # Reading -------------------------------------------------------------------------------------------------------
+
+    def _load(self, key: str) -> Cell | None:
+        rows = self._told(_LOAD, _id(key))
+        return next((_cell(row, self._where(key)) for row in rows), None)
+
+    def _names(self, prefix: str) -> Iterable[str]:
+        return self._versions(prefix)
+
+    def _versions(self, prefix: str) -> Mapping[str, int]:
+        start = prefix.encode()
+        first = start[:1000]
+        rows = self._told(_SOME, first, after(first)) if first else self._told(_ALL)
+        return {key.decode(): version for key, version in rows if key.startswith(start)}
+
+    # Writing -------------------------------------------------------------------------------------------------------
+
+    def _save(self, key: str, sealed: Sealed, expected: int | None) -> int:
+        row_id, raw = _id(key), key.encode()
+        while True:
+            made = sealed(self._told(_VERSION)[0][0])
+            cell = (made.version, made.mark.encode(), made.digest, made.data)
+            if expected:
+                done = self._told(_SWAP, *cell, row_id, expected)
+            else:
+                done = self._told(_PUT if expected is None else _NEW, row_id, raw, *cell)
+            if done:
+                return made.version
+            # A put that was told an earlier version than one that is written goes again: it is the later of the two.
+            if expected is not None:
+                found = self._told(_FOUND, row_id)
+                if found or expected:
+                    raise VersionConflict(key, expected, found[0][0] if found else 0)
+
+    def _remove(self, key: str) -> bool:
+        return bool(self._told(_REMOVE, _id(key)))
+
+    # The server ----------------------------------------------------------------------------------------------------
+
+    def _told(self, query: LiteralString, *values: object) -> list[tuple[Any, ...]]:
+        """What a query gives, in a transaction of its own."""
+        with self._asking() as connection:
+            return connection.execute(self._queries[query], values).fetchall()
+
+    @contextmanager
+    def _asking(self) -> Iterator[_Patient]:
+        """The connection; what goes wrong with it, by name."""
+        with self._named(), self._kept.used() as connection:
+            try:
+                yield connection
+            except (psycopg.OperationalError, psycopg.InterfaceError):
+                # Whatever it is in the middle of, it is of no more use.
+                self._kept.drop()
+                raise
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        try:
+            yield
+        except (errors.DataCorrupted, errors.IndexCorrupted) as error:
+            raise StateCorrupt(f"the database is damaged: {error}", self.name) from error
+        except psycopg.Error as error:
+            raise Unanswered(f"the store {self.name}", str(error).strip() or type(error).__name__) from error
+
+    def _connected(self) -> _Patient:
+        connection = _Patient.connect(self._dsn, autocommit=True, prepare_threshold=None)
+        try:
+            connection.seconds = self.seconds
+            connection.execute("select set_config('statement_timeout', %s, false)", (str(ceil(1000 * self.seconds)),))
+            self._make_table(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _make_table(self, connection: _Patient) -> None:
+        """Whoever may not make tables can use one that is there."""
+        there = sql.SQL("select to_regclass({})").format(sql.Literal(sql.Identifier(self.table).as_string()))
+        if connection.execute(there).fetchall() != [(None,)]:
+            return
+        with connection.transaction():
+            # Two that make one table at once would trip over each other, "if not exists" or not.
+            connection.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"lambdacat {self.table}",))
+            if connection.execute(there).fetchall() == [(None,)]:
+                connection.execute(self._queries[_TABLE])
+
+    def _signal(self) -> _Listening:
+        with self._asking():  # so that the table is there
+            return _Listening(self)
+
+    def close(self) -> None:
+        """Let go of the connection; the next use makes another."""
+        self._kept.drop()
+
+
+@final
+class _Listening:
+    """The signal of a database: what is written notifies its channel when it is committed."""
+
+    def __init__(self, store: PostgresStore) -> None:
+        self._store = store
+        self._connection = psycopg.connect(store._dsn, autocommit=True)
+        self._connection.execute(sql.SQL("listen {}").format(sql.Identifier(store.table)))
+
+    def wait(self, seconds: float) -> None:
+        with self._store._named():
+            for _ in self._connection.notifies(timeout=seconds, stop_after=1):
+                """One is as good as many."""
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+class _Patient(psycopg.Connection[Any]):
+    """A connection that does not wait forever for a server that has stopped."""
+
+    seconds = 10.0
+
+    def wait(self, gen: Generator[Any, Any, R], interval: float = 0.1, timeout: float | None = None) -> R:
+        return super().wait(_until(gen, monotonic() + self.seconds), interval, timeout)
+
+
+def _until(waiting: Generator[Any, Any, R], end: float) -> Generator[Any, Any, R]:
+    """The same steps, as long as there is time."""
+    wanted = next(waiting)
+    while True:
+        ready = yield wanted
+        if monotonic() > end:
+            raise psycopg.OperationalError("it has stopped answering")
+        try:
+            wanted = waiting.send(ready)
+        except StopIteration as done:
+            found: R = done.value
+            return found
+
+
+def _id(key: str) -> bytes:
+    """What a row is found by: keys may be longer than an index can hold."""
+    return blake2b(key.encode(), digest_size=32).digest()
+
+
+def _cell(row: tuple[Any, ...], where: str) -> Cell:
+    version, mark, digest, data = row
+    try:
+        return Cell(version, mark.decode(), digest, data)
+    except UnicodeDecodeError as error:
+        raise StateCorrupt(f"what is there is not what was written: {error}", where) from error

@@ -1,0 +1,112 @@
+"""Kills: a process that ends at any write or sync of a durable run costs at most the steps that were in flight."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from durable_programs import Order
+from processes import WINNERS, Nursery, Place, Seen, folder, needs_strace, nursery, seen, undisturbed, without_winner
+
+from lambdacat.testing.proving import rotating_seed
+
+__all__ = ["folder", "nursery"]
+
+SWEEP_SECONDS = float(os.environ.get("LAMBDACAT_SWEEP_SECONDS", "60"))
+
+KILLED = {
+    "chain": Place("pwrite64", 43),
+    "parallel": Place("fdatasync", 2),
+    "loop": Place("pwrite64", 52),
+    "choose": Place("write", 7),
+    "race": Place("fdatasync", 4),
+    "retry": Place("fsync", 3),
+    "ask": Place("pwrite64", 54),
+    "mixed": Place("fdatasync", 20),
+}
+"""The shapes that are killed, and where they are in the small."""
+WIDTH = {"parallel": 3, "race": 3, "ask": 2, "mixed": 6}
+"""How many steps of a shape can be in flight at once; of the others one."""
+
+
+def order_in(folder: Path, shape: str) -> Order:
+    folder.mkdir(parents=True, exist_ok=True)
+    return Order(shape=shape, folder=str(folder))
+
+
+def judge(order: Order, kills: Sequence[Seen], after: Seen) -> None:
+    """What must hold between each kill and the end of the run."""
+    for killed in kills:
+        assert after.entries[: len(killed.entries)] == killed.entries, "an entry was lost"
+        assert len(killed.in_flight) <= WIDTH.get(order.shape, 1)
+        fresh = after.performed - killed.performed
+        assert not fresh.keys() & killed.done, "a step that was done was performed again"
+    for step, times in after.performed.items():
+        assert times <= 1 + sum(step in killed.in_flight for killed in kills)
+    assert after.done <= after.performed.keys()
+    if order.shape not in WINNERS:
+        assert after.done == after.performed.keys()
+
+
+def survive(nursery: Nursery, order: Order, places: Sequence[Place], result: dict[str, Any]) -> int:
+    """A run whose processes are killed at these places, then one that goes on; how many kills there were."""
+    kills = []
+    for place in places:
+        if not nursery.killed(order, place):
+            break
+        kills.append(seen(order))
+    report = nursery.perform(order)
+    after = seen(order)
+    assert without_winner(order.shape, report) == result
+    judge(order, kills, after)
+    assert nursery.perform(order) == report
+    assert seen(order) == after, "a run that is over does nothing"
+    return len(kills)
+
+
+@needs_strace
+@pytest.mark.parametrize("shape", KILLED)
+def test_a_run_whose_process_is_killed_goes_on_as_if_nothing_had_happened(
+    nursery: Nursery, shape: str, folder: Path
+) -> None:
+    """R-J1."""
+    result = undisturbed(shape)
+    assert survive(nursery, order_in(folder / "killed", shape), [KILLED[shape]], result) == 1
+
+
+@needs_strace
+def test_a_run_survives_processes_that_are_killed_one_after_the_other(nursery: Nursery, folder: Path) -> None:
+    result = undisturbed("mixed")
+    places = [Place("fdatasync", 9), Place("pwrite64", 12), Place("pwrite64", 2), Place("write", 3)]
+    assert survive(nursery, order_in(folder / "killed", "mixed"), places, result) == 4
+
+
+@needs_strace
+@pytest.mark.sweep
+@pytest.mark.parametrize("shape", KILLED)
+def test_a_run_survives_a_kill_at_every_write_and_sync(
+    nursery: Nursery, shape: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """R-J1: each place once, then two places in a row, from a seed that is printed."""
+    began, start = time.perf_counter(), rotating_seed()
+    result = undisturbed(shape)
+    every = nursery.places(order_in(folder / "counted", shape))
+    source = random.Random(start)
+    source.shuffle(every)
+    rows = [[place] for place in every] + [source.sample(every, 2) for _ in every]
+    survived = tried = 0
+    for tried, row in enumerate(rows, 1):
+        survived += survive(nursery, order_in(folder / str(tried), shape), row, result)
+        shutil.rmtree(folder / str(tried))
+        if time.perf_counter() - began > SWEEP_SECONDS:
+            break
+    assert survived >= tried * 0.8
+    said = f"{survived} kills survived, {min(tried, len(every))} of {len(every)} places"
+    with capsys.disabled():
+        print(f"\n{shape}: {said} in {time.perf_counter() - began:.1f} s, seed {start}", end="")

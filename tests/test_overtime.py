@@ -1,0 +1,122 @@
+"""What a timeout says of blocking steps: how late it could cut off, what it left behind, what never got a thread."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+import pytest
+from clocks import Clock, Runner, really_on_asyncio, really_on_both
+
+import lambdacat
+from lambdacat import SETTLED, Context, Limits, Plan, Quorum, TimedOut, collect, run, task
+
+# Typed for what a plan gives, which is beside the point here.
+arun: Any = lambdacat.arun
+gather: Any = lambdacat.gather
+parallel: Any = lambdacat.parallel
+
+SECONDS = 0.1
+"""What a blocking step takes. Units: seconds."""
+BOUND = 0.02
+
+SHAPES: dict[str, Callable[[Any], Plan[Any, Any]]] = {
+    "timeout": lambda step: step.timeout(BOUND),
+    "task": lambda step: task(timeout=BOUND, blocking=step.blocking)(step.action),
+    "parallel": lambda step: parallel(step, step, timeout=BOUND),
+    "settled": lambda step: parallel(step, step, policy=SETTLED, join=collect, timeout=BOUND).map(lambda row: row[-1]),
+    "quorum": lambda step: parallel(step, step, policy=Quorum(1), timeout=BOUND),
+    "around branches": lambda step: gather(step, step).timeout(BOUND),
+}
+shapes = pytest.mark.parametrize("shape", SHAPES)
+
+
+def cut_off(outcome: Any) -> TimedOut:
+    """The timeout in an outcome: the fault itself, that of a branch, or a settled one."""
+    value = outcome.failure() if isinstance(outcome, lambdacat.Failure) else outcome.unwrap().failure()
+    fault = value.faults[0] if isinstance(value, lambdacat.AllFailed) else value
+    assert isinstance(fault, TimedOut)
+    return fault
+
+
+def sleeping(n: int) -> int:
+    time.sleep(SECONDS)
+    return n
+
+
+@really_on_both
+@shapes
+def test_a_timeout_says_how_late_it_could_cut_off_whichever_node_it_is(on: Runner, shape: str) -> None:
+    """R-C6."""
+    fault = cut_off(on(lambda: arun(SHAPES[shape](task(sleeping)), 1)))
+    assert (fault.late > SECONDS / 2, fault.abandoned, fault.unbegun) == (True, 0, 0)
+    assert "it could only stop" in str(fault)
+
+
+@really_on_both
+@shapes
+def test_a_timeout_counts_the_threads_that_it_left_behind(on: Runner, shape: str) -> None:
+    """R-C6."""
+    fault = cut_off(on(lambda: arun(SHAPES[shape](task(blocking="abandon")(sleeping)), 1)))
+    branches = 1 if shape in ("timeout", "task") else 2
+    assert (fault.late < SECONDS, fault.abandoned, fault.unbegun) == (True, branches, 0)
+
+
+@pytest.mark.parametrize("shape", [name for name in SHAPES if name != "quorum"])
+def test_in_one_thread_a_timeout_says_how_late_it_was(shape: str) -> None:
+    clock = Clock()
+
+    def slow(n: int) -> int:
+        clock.sleep(5.0)
+        return n
+
+    fault = cut_off(run(SHAPES[shape](task(slow)), 1, context=Context(clock=clock)))
+    assert fault.late == pytest.approx(5.0 - BOUND)
+
+
+def test_one_timeout_does_not_count_the_threads_of_another() -> None:
+    step = task(blocking="abandon")(sleeping)
+    both = gather(step.timeout(BOUND).attempt(), step.timeout(2 * BOUND).attempt())
+    outcome = really_on_asyncio(lambda: arun(both, 1))
+    assert [one.failure().abandoned for one in outcome.unwrap()] == [1, 1]
+
+
+@really_on_both
+def test_a_step_that_never_got_a_thread_says_so(on: Runner) -> None:
+    over = threading.Event()
+
+    def released(outcome: Any) -> Any:
+        over.set()
+        return outcome
+
+    busy: Any = task(name="busy")(lambda n: over.wait(20))
+    never = task(name="never")(lambda n: n)
+    release: Any = task(blocking="inline")(released)
+    plan = gather(busy, gather(never, never).timeout(BOUND).attempt() >> release)
+    inner = on(lambda: arun(plan, 1, limits=Limits(threads=1))).unwrap()[1].failure()
+    assert (inner.unbegun, inner.abandoned) == (2, 0)
+    assert "2 blocking steps never began: all threads were busy, see Limits(threads=)" in str(inner)
+
+
+@really_on_both
+def test_what_another_node_kept_from_a_thread_is_not_told_of_a_later_timeout(on: Runner) -> None:
+    over = threading.Event()
+
+    async def wait(n: int) -> int:
+        over.set()
+        await anyio.sleep(20)
+        return n
+
+    async def fail(n: int) -> int:
+        await anyio.sleep(BOUND)
+        raise OSError("first")
+
+    busy: Any = task(lambda n: over.wait(20))
+    lost = gather(task(lambda n: n), task(fail)) | task(wait)
+    plan = gather(busy, lost.timeout(5 * BOUND).attempt())
+    fault = on(lambda: arun(plan, 1, limits=Limits(threads=1))).unwrap()[1].failure()
+    assert isinstance(fault, TimedOut)
+    assert fault.unbegun == 0
