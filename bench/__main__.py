@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from bench.pairs import Row
+from bench.memory import QUESTIONS as MEMORY
 from bench.questions import QUESTIONS
 
 _HEAD = ("question", "ours", "floor", "units", "ratio", "reach", "met")
@@ -45,7 +46,7 @@ def main() -> int:
     given = parser.parse_args()
     print(f"Python {platform.python_version()}, {platform.machine()}, median of {given.pairs} interleaved pairs")
     rows, failed = [], []
-    for question in QUESTIONS:
+    for question in (*QUESTIONS, *MEMORY):
         row = question(given.pairs)
         if given.check and row.ratio > 1.3 * row.reach:
             row = min(row, question(given.pairs), key=lambda one: one.ratio)

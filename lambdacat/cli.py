@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TextIO
 
 from lambdacat.arguments import count, path
-from lambdacat.runs_cli.words import begin, journal_words, runs_words
+from lambdacat.runs_cli.words import CONTEXT, begin, journal_words, runs_words
 
 if TYPE_CHECKING:
     from lambdacat.shown import Shown
@@ -73,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     def command(name: str, what: Callable[[argparse.Namespace], Shown], summary: str) -> argparse.ArgumentParser:
-        more = RESEARCH if what is _research else f"{summary.capitalize()}."
+        more = RESEARCH if what is _research else f"{summary[0].upper()}{summary[1:]}."
         added = commands.add_parser(name, help=summary, description=more, parents=[common])
         added.set_defaults(command=what)
         return added
@@ -114,6 +114,7 @@ def _run_words(command: argparse.ArgumentParser) -> None:
         "--async", dest="mode", action="store_const", const="async", default="async", help="on an event loop (default)"
     )
     mode("--sync", dest="mode", action="store_const", const="sync", help="in this thread, one step after the other")
+    command.add_argument("--context", metavar="NAME", help=CONTEXT)
     journal_words(command)
 
 
@@ -138,7 +139,7 @@ def _research(given: argparse.Namespace) -> Shown:
     running: AbstractContextManager[Runner]
     if given.trace:
         running = nullcontext(with_trace)
-    elif sys.stderr.isatty() and not given.no_progress:
+    elif sys.stderr is not None and sys.stderr.isatty() and not given.no_progress:
         running = progress(sys.stderr)
     else:
         running = nullcontext(observed_by())
@@ -155,7 +156,7 @@ def _run(given: argparse.Namespace) -> Shown:
         return begin(given)
     if given.journal is not None or given.run_id is not None:
         raise UsageError("a durable run needs both --journal, its file, and --run-id, its name")
-    return commands.run(given.plan, given.input, given.mode)
+    return commands.run(given.plan, given.input, given.mode, given.context)
 
 
 def _dry_run(given: argparse.Namespace) -> Shown:
@@ -179,7 +180,8 @@ def _check(given: argparse.Namespace) -> Shown:
 def _laws(given: argparse.Namespace) -> Shown:
     from lambdacat import commands
 
-    return commands.laws(tuple(given.suite), given.format, given.examples)
+    said = sys.stderr if sys.stderr is not None and sys.stderr.isatty() else None
+    return commands.laws(tuple(given.suite), given.format, given.examples, said)
 
 
 def _obeyed(given: argparse.Namespace) -> Shown:
@@ -198,9 +200,12 @@ def _obeyed(given: argparse.Namespace) -> Shown:
     return shown
 
 
-def _write(text: str, to: TextIO) -> int:
-    """Write a text that ends its line; returns an exit code. A reader that has seen enough is no error."""
-    if not text:
+def _write(text: str, to: TextIO | None) -> int:
+    """Write a text that ends its line; returns an exit code. A reader that has seen enough is no error.
+
+    None is a stream that was closed before the program began.
+    """
+    if not text or to is None:
         return 0
     try:
         to.write(text.encode(to.encoding or "utf-8", "backslashreplace").decode(to.encoding or "utf-8") + "\n")

@@ -6,16 +6,15 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from textwrap import indent
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from lambdacat.shown import FAILED, Shown, UsageError, as_json, fields_of
 from lambdacat.text_forms import FORMS, TextForm
 
 if TYPE_CHECKING:
+    from lambdacat.context import Context
     from lambdacat.fault import Fault
     from lambdacat.plan import Plan
-    from lambdacat.testing import LawResult
 
 # --- finding a plan --------------------------------------------------------------------------------------------------
 
@@ -74,7 +73,16 @@ def _module(where: str) -> Any:
     except (Exception, SystemExit) as error:
         # A module may raise anything while it is imported.
         said = " ".join(str(error).split())
-        raise UsageError(f"importing {where} raised {type(error).__name__}{': ' * bool(said)}{said}") from error
+        line = _line_in(error, path.name if is_file else f"{name.rpartition('.')[2]}.py")
+        raise UsageError(f"importing {where} raised {type(error).__name__}{': ' * bool(said)}{said}{line}") from error
+
+
+def _line_in(error: BaseException, file: str) -> str:
+    """Which line of a file an exception came through; empty when it came through none."""
+    from traceback import extract_tb
+
+    lines = [each.lineno for each in extract_tb(error.__traceback__) if Path(each.filename).name == file]
+    return f" (line {lines[-1]})" if lines else ""
 
 
 def _from_file(path: Path) -> Any:
@@ -112,6 +120,8 @@ def _json(given: str | None) -> Any:
     if given is None:
         return None
     try:
+        if given == "-" and sys.stdin is None:
+            raise UsageError("cannot read '-': stdin is closed")
         source = sys.stdin.read() if given == "-" else given
         source = Path(given[1:]).read_text(encoding="utf-8") if given.startswith("@") else source
         return json.loads(source)
@@ -295,12 +305,34 @@ def _made(make: Callable[[Any], Any], given: Any, at: str) -> Any:
 # --- commands --------------------------------------------------------------------------------------------------------
 
 
-def run(spec: str, given: str | None, mode: Literal["async", "sync"]) -> Shown:
+def context_named(spec: str | None) -> Context:
+    """The context of a run from ``module:name``: one, a mapping of names, or what a function gives.
+
+    Errors: ``UsageError``.
+    """
+    from lambdacat.callables import is_async
+    from lambdacat.context import Context, context_of
+
+    if spec is None:
+        return Context()
+    found = looked_up(spec, "context", Context)
+    if is_async(found):
+        raise UsageError(f"{spec} is async; a function that gives a context is a plain one")
+    try:
+        return context_of(found() if callable(found) else found)
+    except TypeError as error:
+        raise UsageError(f"{spec} is no context: {error}") from error
+    except Exception as error:
+        # A function of the user's may raise anything.
+        raise UsageError(f"{spec} raised {type(error).__name__}: {' '.join(str(error).split())}") from error
+
+
+def run(spec: str, given: str | None, mode: Literal["async", "sync"], context: str | None = None) -> Shown:
     """The result of a plan; a fault is exit code 1."""
     from returns.result import Success
 
     plan = load(spec)
-    outcome = _outcome(plan, value_for(plan, given), mode)
+    outcome = _outcome(plan, value_for(plan, given), mode, context_named(context))
     return Shown(as_json(outcome.unwrap())) if isinstance(outcome, Success) else faulted(outcome.failure())
 
 
@@ -311,17 +343,17 @@ def faulted(fault: Fault) -> Shown:
     return Shown("", FAILED, str(fault), fault.error if isinstance(fault, ActionFailed) else None)
 
 
-def _outcome(plan: Plan[Any, Any], value: Any, mode: Literal["async", "sync"]) -> Any:
+def _outcome(plan: Plan[Any, Any], value: Any, mode: Literal["async", "sync"], context: Context) -> Any:
     from lambdacat.stopping import stopped_here, until_stopped
 
     if mode == "sync":
         from lambdacat.interpreters.run import run as run_here
 
         with stopped_here():
-            return run_here(plan, value)
+            return run_here(plan, value, context=context)
     from lambdacat.interpreters.arun import arun
 
-    return until_stopped(lambda: arun(plan, value))
+    return until_stopped(lambda: arun(plan, value, context=context))
 
 
 def forecast(spec: str, given: str | None) -> Shown:
@@ -350,8 +382,8 @@ def check(spec: str) -> Shown:
     return Shown("\n".join(rows), FAILED)
 
 
-def laws(names: tuple[str, ...], form: Literal["text", "json"], examples: int) -> Shown:
-    """Every law under every interpreter; a broken one is exit code 1."""
+def laws(names: tuple[str, ...], form: Literal["text", "json"], examples: int, watched: TextIO | None = None) -> Shown:
+    """Every law under every interpreter; a broken one is exit code 1. ``watched`` is a terminal that shows how far."""
     from tempfile import gettempdir
 
     # Left alone, Hypothesis would make a folder of its own in the current one.
@@ -360,41 +392,14 @@ def laws(names: tuple[str, ...], form: Literal["text", "json"], examples: int) -
         from lambdacat.testing import SUITES, run_suites
     except ModuleNotFoundError as error:
         raise UsageError(f"the laws need {error.name}: pip install {error.name}") from error
+    from lambdacat.law_table import matrix
+    from lambdacat.terminal import one_line
+
     known = [str(getattr(each, "name", each)) for each in SUITES]
     for name in names:
         if name not in known:
             raise UsageError(f"no suite {name!r}{close(name, known) or '; there are ' + ', '.join(known)}")
-    results = run_suites(names or None, examples=examples)
+    with one_line(watched) as tell:
+        results = run_suites(names or None, examples=examples, tell=tell)
     text = as_json({"passed": all(r.passed for r in results), "laws": results}) if form == "json" else matrix(results)
     return Shown(text, 0 if all(r.passed for r in results) else FAILED)
-
-
-def matrix(results: tuple[LawResult, ...]) -> str:
-    """Laws down, interpreters across, and in each cell the number of examples that held, or that the law broke."""
-    from itertools import groupby
-
-    tables = [_table(suite, tuple(rows)) for suite, rows in groupby(results, key=lambda each: each.suite)]
-    broken = [each for each in results if not each.passed]
-    said = [
-        "\n".join(
-            (f"{' / '.join(filter(None, (each.suite, each.law, each.interpreter)))}:", indent(each.message, "  "))
-        )
-        for each in broken
-    ]
-    count = len({(each.suite, each.law) for each in results})
-    verdict = f"{len(broken)} of {len(results)} checks broken" if broken else f"all {count} laws hold"
-    return "\n\n".join((*tables, *said, f"{verdict}; {sum(each.examples for each in results)} examples"))
-
-
-def _table(suite: str, results: tuple[LawResult, ...]) -> str:
-    """The rows of one suite; a law of values has no interpreter, and one column."""
-    columns = tuple(dict.fromkeys(each.interpreter for each in results))
-    laws = tuple(dict.fromkeys(each.law for each in results))
-    cells = {(each.law, each.interpreter): str(each.examples) if each.passed else "BROKEN" for each in results}
-    first = 2 + max(map(len, (suite, *laws)))
-    heads = [column or "values" for column in columns]
-    lines = [suite.ljust(first) + "".join(head.rjust(len(head) + 2) for head in heads)]
-    for law in laws:
-        row = [cells.get((law, column), "-").rjust(len(head) + 2) for column, head in zip(columns, heads, strict=True)]
-        lines.append(f"  {law}".ljust(first) + "".join(row))
-    return "\n".join(lines)

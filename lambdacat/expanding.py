@@ -1,4 +1,4 @@
-"""What nodes of a user's own stand for: expanded once, down to nodes that there are, or refused where that never ends."""
+"""What nodes of a user's own stand for: expanded once, down to nodes that there are, or refused where it never ends."""
 
 from __future__ import annotations
 

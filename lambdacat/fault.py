@@ -6,15 +6,17 @@ on. Where it stands in the plan is read lazily: a fault that is recovered from n
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from enum import Enum, auto
+from itertools import dropwhile
 from typing import Any, Protocol, TypeAlias, TypeVar, cast, final, overload
 
 from attrs import evolve, field, frozen
 from returns.result import Failure, Result, Success
 
 from lambdacat.place import Place, place_text
+from lambdacat.telling import first_line, is_kernel, listed, said_by
+from lambdacat.telling import shortened as shortened
 
 B = TypeVar("B")
 At: TypeAlias = tuple[str | int, ...]
@@ -81,6 +83,8 @@ class ActionFailed(_Faulted):
     """A user's function raised; the exception keeps its traceback."""
 
     error: Exception
+    reading: str = ""
+    """The lens that could not read its input, where that is what raised."""
 
 
 @final
@@ -318,27 +322,12 @@ def value_or_raise(outcome: Any) -> Any:
 # --- messages --------------------------------------------------------------------------------------------------------
 
 
-def shortened(value: object, width: int = 100) -> str:
-    """The value's own text, cut to ``width`` characters on one line."""
-    from reprlib import Repr
-
-    short = Repr()
-    short.maxstring = short.maxother = width
-    short.maxlist = short.maxtuple = short.maxdict = short.maxset = 6
-    try:
-        text = " ".join(short.repr(value).split())
-    except Exception as error:  # noqa: BLE001  a value whose repr raises must not hide the fault that it explains
-        text = f"<{type(value).__name__}, whose repr raised {type(error).__name__}>"
-    return text if len(text) <= width else text[: width - 3] + "..."
-
-
 def headline(fault: Fault) -> str:
     """What happened, in one line."""
     who = fault.name or "the plan"
     match fault:
         case ActionFailed(error=error):
-            said = _said(error)
-            return f"{who} raised {type(error).__name__}: {said}" if said else f"{who} raised {type(error).__name__}"
+            return f"{who} {_raising(fault)}{type(error).__name__}{f': {said}' if (said := _told(error)) else ''}"
         case Stopped(reason=reason):
             return f"{who} stopped the run: {reason}"
         case TimedOut(seconds=seconds):
@@ -354,7 +343,7 @@ def headline(fault: Fault) -> str:
         case TooFew(wanted=wanted, results=results, faults=faults):
             return f"{who} wants {wanted} successes and has {len(results)} ({len(faults)} failed)"
         case NoBranch(key=key, known=known):
-            return f"{who} has no branch for {shortened(key)} and no default; it has {', '.join(map(shortened, known))}"
+            return f"{who} has no branch for {shortened(key)} and no default; it has {listed(known)}"
         case BudgetExceeded(measure=measure, cap=cap, needed=needed):
             return f"{who} would need {needed:g} of {measure}, over the cap of {cap:g}"
         case Refused(by=by, reason=reason):
@@ -369,6 +358,18 @@ def headline(fault: Fault) -> str:
             return f"the journal was written by another plan: it has {recorded}, this plan has {found}"
 
 
+def _told(error: Exception) -> str:
+    return first_line(said_by(error))
+
+
+def _raising(fault: ActionFailed) -> str:
+    """What an exception came of."""
+    if not fault.reading:
+        return "raised "
+    what = "it" if fault.name.endswith(fault.reading) else fault.reading
+    return f"could not read {what} from {type(fault.input).__name__}: "
+
+
 def _overtime(fault: TimedOut) -> str:
     """What a timeout came to besides."""
     after = f"; it could only stop {fault.late:.3g} s later" if fault.late > 0.01 else ""
@@ -379,38 +380,44 @@ def _overtime(fault: TimedOut) -> str:
     return f"{after}{left}; {steps} never began: all threads were busy, see Limits(threads=)"
 
 
-def _said(error: Exception) -> str:
-    try:
-        return str(error)
-    except Exception as worse:  # noqa: BLE001  the message must come out whatever the exception does
-        return f"<its str raised {type(worse).__name__}>"
-
-
-_OURS = re.compile(r"lambdacat\.(?!research|testing|tools)").match
-"""Modules of the kernel, by name."""
-
-
-def _origin(error: BaseException) -> str:
-    """File, line and function where the exception was raised, in the user's own code."""
+def _origins(error: BaseException) -> list[str]:
+    """Where an exception was raised: in the file of the step, and the innermost line where that is elsewhere."""
+    rows = []
     trace = error.__traceback__
-    if trace is None:
-        return ""
-    while trace.tb_next is not None:
+    while trace is not None:
+        rows.append((trace.tb_frame, trace.tb_lineno))
         trace = trace.tb_next
-    if _OURS(trace.tb_frame.f_globals.get("__name__", "")):
-        return ""  # the message says what was wrong with what the user's code gave
-    code = trace.tb_frame.f_code
-    return f"{code.co_filename}:{trace.tb_lineno} in {code.co_name}"
+    theirs = list(dropwhile(lambda row: is_kernel(row[0]), rows))
+    if not theirs:
+        return []  # the message says what was wrong with what the user's code gave
+    file = theirs[0][0].f_code.co_filename
+    found = [next(row for row in reversed(theirs) if row[0].f_code.co_filename == file)]
+    if theirs[-1] is not found[0] and not is_kernel(theirs[-1][0]):
+        found.append(theirs[-1])
+    return [f"{frame.f_code.co_filename}:{line} in {frame.f_code.co_name}" for frame, line in found]
+
+
+_MARGIN = " " * 9
+
+
+def _opening(fault: Fault) -> Iterator[str]:
+    """What happened, in the words of the plan and of the exception."""
+    yield f"{type(fault).__name__}: {headline(fault)}"
+    if isinstance(fault, ActionFailed):
+        yield from (_MARGIN + line for line in said_by(fault.error).strip("\n").splitlines()[1:])
+    if isinstance(fault, Stopped) and fault.details is not None:
+        yield f"  with   {shortened(fault.details)}"
 
 
 def _message(fault: Fault) -> Iterator[str]:
-    yield f"{type(fault).__name__}: {headline(fault)}"
-    if fault.at:
-        yield "  where  " + " > ".join(map(str, fault.at))
+    yield from _opening(fault)
+    way = [" > ".join(map(str, fault.at))] if fault.at else []
     if not isinstance(fault._at, tuple):
-        yield from ("         " + line for line in fault._at.drawing())
-    if isinstance(fault, ActionFailed) and (origin := _origin(fault.error)):
-        yield f"  raised {origin}"
+        way.extend(fault._at.drawing())
+    yield from (f"  where  {line}" for line in way[:1])
+    yield from (_MARGIN + line for line in way[1:])
+    if isinstance(fault, ActionFailed):
+        yield from map("  {} {}".format, ("raised", "from  "), _origins(fault.error))
     # At a site the node was given something, and None may be what is wrong.
     if fault.input is not None or not isinstance(fault._at, tuple):
         yield f"  input  {shortened(fault.input)}"

@@ -8,7 +8,7 @@ no other and loses nothing.
 from __future__ import annotations
 
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
 from functools import cache
 from operator import is_not
@@ -99,19 +99,29 @@ merges_of: Callable[[type], Mapping[str, Combine]] = cache(_merges_of)
 
 
 def is_merged(root: Any, place: Place) -> bool:
-    """Whether a field at ``place`` or above it declares a merge, as far as the declared types tell."""
+    """Whether a field at ``place`` or above it declares a merge, or its class, as far as the declared types tell."""
     kind = root
     for step in place:
-        cls = typing.get_origin(kind) or kind
-        if not isinstance(cls, type):
+        cls = _class_of(kind)
+        if cls is None:
             return False
+        if hasattr(cls, "__merge__"):
+            return True
         if isinstance(step, Attr):
             if step.name in merges_of(cls):
                 return True
             kind = field_type(cls, step.name)
         else:
             kind = (typing.get_args(kind) or (None,))[-1 if issubclass(cls, Mapping) else 0]
-    return False
+    return hasattr(_class_of(kind), "__merge__")
+
+
+def _class_of(kind: Any) -> type | None:
+    """The class that a declared type means, if it means one."""
+    while typing.get_origin(kind) is typing.Annotated:
+        kind = typing.get_args(kind)[0]
+    cls = typing.get_origin(kind) or kind
+    return cls if isinstance(cls, type) else None
 
 
 # --- the three-way merge ---------------------------------------------------------------------------------------------
@@ -147,6 +157,9 @@ def _merged(place: Place, base: Any, tips: list[tuple[int, Any]], combine: Combi
         return made
     if any(type(tip) is not kind for _, tip in tips):
         return _only(place, base, tips)
+    if hasattr(kind, "__merge__"):
+        # The class says how: what its values are made of need not combine part by part.
+        return base.__merge__(place, tips) if len(tips) > 1 else tips[0][1]
     if (record := record_of(kind)) is not None:
         return _merged_fields(place, base, tips, record)
     if isinstance(base, Mapping):
@@ -200,23 +213,30 @@ def _merged_items(place: Place, base: Mapping[Any, Any], tips: list[tuple[int, A
 
     changes: dict[Any, list[tuple[int, Any]]] = {}
     for index, tip in tips:
-        for key, value in tip.items():
+        for key in _candidates(base, tip):
+            value = tip.get(key, _GONE)
             if base.get(key, _GONE) is not value:
                 changes.setdefault(key, []).append((index, value))
-        for key in base:
-            if key not in tip:
-                changes.setdefault(key, []).append((index, _GONE))
-    made: Any = copy(base) if isinstance(base, dict) else base
+    # A persistent map costs nothing to take over, so there the first branch has its own changes already.
+    made, first = (copy(base), None) if isinstance(base, dict) else (tips[0][1], tips[0][0])
     for key, who in changes.items():
+        if len(who) == 1 and who[0][0] == first:
+            continue
         old = base.get(key, _GONE)
         value = who[0][1] if len(who) == 1 else _merged((*place, Item(key)), old, who, None)
         if value is _GONE:
-            made = _without(made, key)
+            made = _without(made, key) if key in made else made
         elif isinstance(made, dict):
             made[key] = value
         else:
             made = put_item(made, key, value)
     return made
+
+
+def _candidates(base: Mapping[Any, Any], tip: Any) -> Iterable[Any]:
+    """The keys that may differ: those that a map's own log names, or all."""
+    logged = tip.changed_since(base) if hasattr(tip, "changed_since") else None
+    return dict.fromkeys((*tip, *base)) if logged is None else logged
 
 
 def _without(whole: Any, key: Any) -> Any:

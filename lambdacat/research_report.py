@@ -187,11 +187,16 @@ class Form(Enum):
 
 
 def ask(question: str, corpus: Corpus, *, runner: Runner, form: Form = Form.TEXT) -> Shown:
-    """The answer to a question. Errors: ``UsageError`` when nothing is asked, or the folder is none."""
+    """The answer to a question. Errors: ``UsageError`` when nothing is asked, or a folder is none."""
     if not question.strip():
         raise UsageError("the question is empty")
     if corpus.folder is not None and not corpus.folder.is_dir():
         raise UsageError(f"not a folder: {str(corpus.folder)!r}")
+    if corpus.cache is not None:
+        try:
+            corpus.cache.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"no folder for an index: {str(corpus.cache)!r}: {error.strerror or error}") from error
     report = conduct(Inquiry(question, corpus), runner)
     match report.outcome:
         case Success(done):

@@ -7,14 +7,14 @@ all of them bottom-up until none applies, and says which it used and where.
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import groupby
+from itertools import combinations, groupby
 from typing import Any, TypeVar, final
 
 from attrs import frozen
 
 from lambdacat.bound import Retry, Timeout
 from lambdacat.build import focused, parallel, sequence
-from lambdacat.footprints import footprint
+from lambdacat.footprints import Footprint, footprint
 from lambdacat.leaf import pure_leaf
 from lambdacat.optics import Lens
 from lambdacat.plan import (
@@ -113,7 +113,11 @@ def merge_focuses(node: Sequence[Any, Any]) -> Node | None:
 
 
 def lift_barrier(node: Sequence[Any, Any]) -> Node | None:
-    """``(a & b) >> (c & d)`` where c needs only a, and d only b, is ``(a >> c) & (b >> d)``: no branch waits."""
+    """``(a & b) >> (c & d)`` where c needs only a, and d only b, is ``(a >> c) & (b >> d)``: no branch waits.
+
+    Where c and d do not commute they must stay side by side, in that order: one after the other, d would see what c
+    wrote, and ``&`` merges in written order what both wrote.
+    """
     steps = node.steps
     for index in range(len(steps) - 1):
         made = _unbarred(steps[index], steps[index + 1])
@@ -125,23 +129,31 @@ def lift_barrier(node: Sequence[Any, Any]) -> Node | None:
 def _unbarred(first: Node, second: Node) -> Node | None:
     if not (type(first) is Parallel and first.plain):
         return None
-    rows = [[branch] for branch in first.branches]
     seconds = second.branches if type(second) is Parallel and second.plain else (second,)
-    touched = [footprint(branch) for branch in first.branches]
-    for plan in seconds:
-        needs = footprint(plan)
-        if not _declared(plan):
-            return None
-        homes = [i for i, other in enumerate(touched) if not needs.disjoint_from(other)]
-        if len(homes) > 1:
-            return None
-        rows[homes[0] if homes else 0].append(plan)
-    if len(seconds) == 1 and len(first.branches) == 1:
+    if not all(map(_declared, (*first.branches, *seconds))):
         return None
-    if any(not _declared(branch) for branch in first.branches):
+    homes = _homes([footprint(branch) for branch in first.branches], [footprint(plan) for plan in seconds])
+    if homes is None:
         return None
+    rows = [[branch] for branch in first.branches]
+    for home, plan in zip(homes, seconds, strict=True):
+        rows[home].append(plan)
     made: Node = parallel(*(sequence(*row) for row in rows))
     return made
+
+
+def _homes(before: list[Footprint], after: list[Footprint]) -> list[int] | None:
+    """For each plan after a barrier the one branch before it that it has to follow; None where the barrier stays."""
+    homes: list[int] = []
+    for needs in after:
+        found = [i for i, other in enumerate(before) if not needs.disjoint_from(other)]
+        if len(found) > 1:
+            return None
+        homes.append(found[0] if found else 0)
+    for i, j in combinations(range(len(after)), 2):
+        if homes[i] >= homes[j] and not after[i].disjoint_from(after[j]):
+            return None
+    return homes
 
 
 def _declared(plan: Node) -> bool:

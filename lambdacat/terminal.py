@@ -95,6 +95,23 @@ class Running:
 
 
 @contextmanager
+def one_line(to: TextIO | None) -> Iterator[Callable[[str], object]]:
+    """What shows a line until the next one comes, and clears it at the end; nothing without a terminal."""
+    if to is None:
+        yield lambda line: None
+        return
+
+    def show(line: str) -> None:
+        to.write(f"\r\x1b[K{plain(line)[: get_terminal_size().columns - 1]}")
+        to.flush()
+
+    try:
+        yield show
+    finally:
+        show("")
+
+
+@contextmanager
 def _one_line(to: TextIO, running: Running) -> Iterator[None]:
     """The same on one line of any terminal."""
     over = threading.Event()

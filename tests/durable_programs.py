@@ -185,6 +185,7 @@ def serve() -> None:
 
 
 def _forked(order: Order) -> int:
+    _ = order.journal  # so that its client is loaded
     number = os.fork()
     if number:
         return number

@@ -13,15 +13,18 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TypeVar
 
 import psycopg
 import pytest
 import redis
 from attrs import field, frozen
+
+S = TypeVar("S")
 
 PATIENCE = 30.0
 """Units: seconds after which a server is taken not to start."""
@@ -64,10 +67,9 @@ def running_redis(folder: Path, *options: str, port: int | None = None) -> Itera
 
 
 @pytest.fixture(scope="session")
-def redis_server() -> Iterator[str]:
+def redis_server(request: pytest.FixtureRequest) -> str:
     """The address of a Redis server that keeps nothing on disk."""
-    with TemporaryDirectory() as folder, running_redis(Path(folder)) as url:
-        yield url
+    return _once(request.config, _REDIS, running_redis)
 
 
 # --- PostgreSQL ------------------------------------------------------------------------------------------------------
@@ -112,10 +114,9 @@ def running_postgres(folder: Path, *options: str, port: int | None = None) -> It
 
 
 @pytest.fixture(scope="session")
-def postgres_server() -> Iterator[Postgres]:
+def postgres_server(request: pytest.FixtureRequest) -> Postgres:
     """A PostgreSQL server that nobody relies on after the tests, so that it need not flush."""
-    with TemporaryDirectory() as folder, running_postgres(Path(folder), "fsync=off") as server:
-        yield server
+    return _once(request.config, _POSTGRES, lambda folder: running_postgres(folder, "fsync=off"))
 
 
 def unprivileged() -> str | None:
@@ -124,6 +125,19 @@ def unprivileged() -> str | None:
         return None
     names = {one.pw_name for one in pwd.getpwall()}
     return next(name for name in ("postgres", "nobody") if name in names)
+
+
+_REDIS, _POSTGRES = pytest.StashKey[str](), pytest.StashKey[Postgres]()
+
+
+def _once(config: pytest.Config, key: pytest.StashKey[S], start: Callable[[Path], AbstractContextManager[S]]) -> S:
+    """What was started for the first test of the run, whichever modules import the fixture."""
+    if key not in config.stash:
+        stack = ExitStack()
+        config.add_cleanup(stack.close)
+        folder = Path(stack.enter_context(TemporaryDirectory()))
+        config.stash[key] = stack.enter_context(start(folder))
+    return config.stash[key]
 
 
 # --- both ------------------------------------------------------------------------------------------------------------

@@ -7,12 +7,11 @@ import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
-from pathlib import Path
 
 from attrs import frozen
 
-from lambdacat.codec import Codecs
 import lambdacat.store as stores
+from lambdacat.codec import Codecs
 from lambdacat.store.store import VersionConflict
 from lambdacat.store.values import Classes, ValueStore
 

@@ -1,236 +1,334 @@
-"""Changing a plan under a run that lies still: what may change goes on, what may not is said before anything runs."""
+"""Changed plans: a run goes on under another plan only where that cannot matter, and is told so before anything runs."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
-from itertools import combinations
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
-from attrs import frozen
+from attrs import evolve, frozen, make_class
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lambdacat import (
     ALL,
-    Fixed,
+    FIRST_COMPLETED,
+    Failure,
+    JournalCorrupt,
+    Lens,
     MemoryJournal,
     Plan,
     PlanChanged,
     Quorum,
+    SqliteJournal,
     Success,
-    approve,
-    ask,
-    bind,
     can_resume,
     choose,
-    footprint,
-    identity,
+    each,
     lens,
     parallel,
-    pure,
+    resume,
     run,
     sequence,
     task,
-    when,
 )
-from lambdacat.codec import Codecs
-from lambdacat.interpreters.journal import past_of
-from lambdacat.interpreters.shape import NOWHERE, compared, shape
-from lambdacat.testing import Sample, plans, states
-from lambdacat.testing.sample import Circle, Point, Square
+from lambdacat.codec import Codec, StateCorrupt
+from lambdacat.testing import virtual_asyncio_run
 
 
 @frozen
-class Desk:
+class Page:
+    """The state of the plans here."""
+
     a: int = 0
     b: int = 0
     c: int = 0
     d: int = 0
+    word: str = ""
+    parts: tuple[int, ...] = (1, 2)
 
 
-A = lens(Desk, lambda s: s.a)
-B = lens(Desk, lambda s: s.b)
-C = lens(Desk, lambda s: s.c)
-D = lens(Desk, lambda s: s.d)
-LENSES = (A, B, C, D)
+Pages = Plan[Page, Page]
 
-calls: Counter[str] = Counter()
-
-
-def step(name: str, reads: Any, writes: Any) -> Plan[Desk, Desk]:
-    def act(value: int) -> int:
-        calls[name] += 1
-        return value + len(name)
-
-    made: Plan[Desk, Desk] = task(reads=reads, writes=writes, name=name)(act)
-    return made
+A, B, C, D = (lens(Page, read) for read in (lambda p: p.a, lambda p: p.b, lambda p: p.c, lambda p: p.d))
+WORD = lens(Page, lambda p: p.word)
+PARTS = lens(Page, lambda p: p.parts)
+FIELDS = (A, B, C, D)
 
 
-@st.composite
-def steps(draw: st.DrawFn) -> list[Plan[Desk, Desk]]:
-    pairs = draw(st.lists(st.tuples(st.sampled_from(LENSES), st.sampled_from(LENSES)), min_size=2, max_size=5))
-    return [step(f"step {i}", reads, writes) for i, (reads, writes) in enumerate(pairs)]
+class Killed(KeyboardInterrupt):
+    """Stands for the end of the process."""
 
 
-def commute(rows: Sequence[Plan[Desk, Desk]], order: Sequence[int]) -> bool:
-    """Whether every two steps whose order is turned round are disjoint."""
-    return all(
-        footprint(rows[i]).disjoint_from(footprint(rows[j]))
-        for i, j in combinations(range(len(rows)), 2)
-        if order.index(i) > order.index(j)
+class Calls:
+    """Steps that count, and that end the process after so many calls."""
+
+    def __init__(self, last: int | None = None) -> None:
+        self.made: list[str] = []
+        self.last = last
+
+    def step(self, name: str, reads: Lens[Page, int] = A, writes: Lens[Page, int] = A, by: int = 1) -> Pages:
+        """What is read, and the name, are in what is written."""
+
+        @task(name=name, reads=reads, writes=writes)
+        def counted(number: int) -> int:
+            if len(self.made) == self.last:
+                raise Killed
+            self.made.append(name)
+            return 7 * number + by
+
+        return counted
+
+
+def broken_off(plan: Callable[[Calls], Pages], last: int) -> MemoryJournal:
+    """The journal of a run whose process ended after so many steps."""
+    journal = MemoryJournal()
+    with suppress(Killed):
+        run(plan(Calls(last)), Page(), journal=journal)
+    return journal
+
+
+def refused(plan: Callable[[Calls], Pages], journal: Any) -> PlanChanged:
+    """The fault that a changed plan ends with; nothing was performed, and nothing written."""
+    calls, before = Calls(), list(journal.entries())
+    told = can_resume(plan(calls), journal)
+    assert not told
+    outcome = run(plan(calls), Page(), journal=journal)
+    assert calls.made == []
+    assert list(journal.entries()) == before
+    match outcome:
+        case Failure(PlanChanged() as fault):
+            assert told.change is not None
+            assert (told.change.at, told.change.recorded, told.change.found) == (fault.at, fault.recorded, fault.found)
+            assert fault.recorded in str(told)
+            return fault
+        case _:
+            raise AssertionError(f"{outcome} is no PlanChanged")
+
+
+def gone_on(plan: Callable[[Calls], Pages], journal: Any) -> None:
+    """A changed plan comes to what it would have come to, and performs only what was not done."""
+    fresh, calls = Calls(), Calls()
+    wanted = run(plan(fresh), Page())
+    done = can_resume(plan(calls), journal).done
+    assert can_resume(plan(calls), journal)
+    assert run(plan(calls), Page(), journal=journal) == wanted
+    assert len(calls.made) == len(fresh.made) - done
+
+
+# --- rows of steps ---------------------------------------------------------------------------------------------------
+
+Row = tuple[tuple[str, int, int], ...]
+"""Steps in order: name, field that is read, field that is written."""
+
+
+def sequence_of(row: Row, calls: Calls) -> Pages:
+    steps = [calls.step(name, FIELDS[reads], FIELDS[writes], by) for by, (name, reads, writes) in enumerate(row)]
+    return sequence(*steps)
+
+
+def rows(least: int = 2) -> st.SearchStrategy[Row]:
+    fields = st.integers(0, len(FIELDS) - 1)
+    pairs = st.lists(st.tuples(fields, fields), min_size=least, max_size=6)
+    return pairs.map(lambda row: tuple((f"step {number}", *pair) for number, pair in enumerate(row)))
+
+
+def first_difference(one: Row, two: Row) -> tuple[int, ...]:
+    return next(((i,) for i, (a, b) in enumerate(zip(one, two, strict=False)) if a != b), (min(len(one), len(two)),))
+
+
+def commute(one: tuple[str, int, int], two: tuple[str, int, int]) -> bool:
+    return one[2] not in two[1:] and two[2] not in one[1:]
+
+
+@given(rows(), st.data())
+def test_steps_that_commute_may_change_places_and_no_others(row: Row, data: st.DataObject) -> None:
+    """R-J8."""
+    other = tuple(data.draw(st.permutations(row)))
+    journal = broken_off(partial(sequence_of, row), data.draw(st.integers(0, len(row))))
+    moved = [(a, b) for i, a in enumerate(row) for b in row[i + 1 :] if other.index(a) > other.index(b)]
+    if all(commute(a, b) for a, b in moved):
+        gone_on(lambda calls: ordered(row, other, calls), journal)
+    else:
+        assert refused(partial(sequence_of, other), journal).at == first_difference(row, other)
+
+
+def ordered(row: Row, other: Row, calls: Calls) -> Pages:
+    """The steps of ``row`` in another order, each as it was."""
+    steps = {one: calls.step(one[0], FIELDS[one[1]], FIELDS[one[2]], by) for by, one in enumerate(row)}
+    return sequence(*(steps[one] for one in other))
+
+
+@given(rows(3), st.data())
+def test_a_step_that_was_put_in_or_taken_out_or_renamed_is_named(row: Row, data: st.DataObject) -> None:
+    """R-J8."""
+    at = data.draw(st.integers(0, len(row) - 1))
+    changes = {
+        "put in": (*row[:at], ("another", 0, 1), *row[at:]),
+        "taken out": (*row[:at], *row[at + 1 :]),
+        "renamed": (*row[:at], ("another", *row[at][1:]), *row[at + 1 :]),
+        "lens": (*row[:at], (row[at][0], (row[at][1] + 1) % 4, row[at][2]), *row[at + 1 :]),
+        "two renamed": tuple((f"another {name}", *pair) for name, *pair in row),
+    }
+    other: Any = changes[data.draw(st.sampled_from(sorted(changes)))]
+    journal = broken_off(partial(sequence_of, row), data.draw(st.integers(0, len(row))))
+    fault = refused(partial(sequence_of, other), journal)
+    assert fault.at == first_difference(row, other)
+
+
+# --- plans of every shape --------------------------------------------------------------------------------------------
+
+
+def even(page: Page) -> str:
+    return "even" if page.a % 2 == 0 else "odd"
+
+
+def shaped(
+    calls: Calls,
+    *,
+    left: str = "left",
+    turn: str = "turn",
+    odd: str = "odd",
+    part: str = "part",
+    again: int = 2,
+    seconds: float = 60,
+    policy: Any = FIRST_COMPLETED,
+    key: str = "even",
+    by: int = 1,
+    swap: bool = False,
+) -> Pages:
+    """A plan in which each of these can be changed."""
+    branches = [calls.step(left, B, B), calls.step("right", C, C)]
+    one, two = reversed(branches) if swap else branches
+
+    @task(name=part)
+    def parted(number: int) -> int:
+        calls.made.append(part)
+        return number + 1
+
+    return (
+        calls.step("first", A, A, by)
+        >> (one & two).timeout(seconds)
+        >> calls.step(turn, D, D).retry(again).loop_while(D.where(lambda d: d < 50))
+        >> choose(even, {key: calls.step("even", B, B), "odd": calls.step(odd, B, B)})
+        >> parallel(calls.step("x", C, C), calls.step("y", B, B), policy=policy)
+        >> parted.focus(PARTS >> each)
     )
 
 
-def kept(journal: MemoryJournal, count: int) -> MemoryJournal:
-    made = MemoryJournal(codecs=journal.codecs)
-    made.append_all(list(journal.entries())[:count])
-    return made
+@pytest.mark.parametrize("last", [0, 3, 6])
+@pytest.mark.parametrize(
+    ("changed", "at"),
+    [
+        ({"left": "other"}, (1, "timeout", 0)),
+        ({"turn": "other"}, (2, "loop", "retry")),
+        ({"odd": "other"}, (3, "odd")),
+        ({"key": "EVEN"}, (3,)),
+        ({"policy": ALL}, (4,)),
+        ({"policy": Quorum(2)}, (4,)),
+        ({"part": "other"}, (5, "focus")),
+        ({"odd": "other", "part": "other"}, (3, "odd")),
+        ({"left": "other", "part": "other"}, (1, "timeout", 0)),
+    ],
+)
+def test_what_changed_deep_inside_is_named_by_its_path(last: int, changed: dict[str, Any], at: tuple[Any, ...]) -> None:
+    """R-J8."""
+    journal = broken_off(shaped, last)
+    assert refused(partial(shaped, **changed), journal).at == at
 
 
-@given(steps(), st.data())
-def test_steps_may_change_places_just_when_they_commute(rows: list[Plan[Desk, Desk]], data: st.DataObject) -> None:
-    order = data.draw(st.permutations(range(len(rows))))
-    moved = sequence(*(rows[i] for i in order))
-    journal = MemoryJournal()
-    outcome = run(sequence(*rows), Desk(), journal=journal)
-    assert bool(can_resume(moved, journal)) == commute(rows, order)
-    for count in range(1, len(list(journal.entries())) + 1):
-        rest = kept(journal, count)
-        calls.clear()
-        ended = run(moved, Desk(), journal=rest)
-        if commute(rows, order):
-            assert ended == outcome
-            assert sum(calls.values()) == max(0, len(rows) - (count - 1))
-        else:
-            assert isinstance(ended.failure(), PlanChanged)
-            assert not calls
+@pytest.mark.parametrize("last", [0, 3, 6])
+@pytest.mark.parametrize("changed", [{"again": 7}, {"seconds": 5.0}, {"swap": True}, {}])
+def test_numbers_of_bounds_and_the_order_of_branches_may_change(last: int, changed: dict[str, Any]) -> None:
+    gone_on(partial(shaped, **changed), broken_off(shaped, last))
 
 
-@given(plans())
-def test_a_plan_has_its_own_shape(plan: Plan[Sample, Sample]) -> None:
-    assert compared(shape(plan), plan) is NOWHERE
+def test_what_a_step_does_may_change() -> None:
+    """What was done stays as it was done."""
+    journal = broken_off(shaped, 1)
+    calls = Calls()
+    page = run(shaped(calls, by=100), Page(), journal=journal).unwrap()
+    assert page.a == 1
+    assert "first" not in calls.made
 
 
-@given(plans(), plans(), states(), st.integers(1, 6))
-def test_of_two_plans_either_goes_on_with_the_run_of_the_other_or_does_nothing(
-    plan: Plan[Sample, Sample], other: Plan[Sample, Sample], value: Sample, count: int
-) -> None:
-    journal = MemoryJournal(codecs=Codecs(Sample, Point, Circle, Square))
-    run(plan, value, journal=journal)
-    rest = kept(journal, count)
-    before = list(rest.entries())
-    if not can_resume(other, rest):
-        assert isinstance(run(other, value, journal=rest).failure(), PlanChanged)
-        assert list(rest.entries()) == before
+# --- states that change their shape ----------------------------------------------------------------------------------
 
 
-one, two, three = step("one", A, A), step("two", B, B), step("three", A, B)
-PLAN = one >> two >> three
+@frozen
+class State:
+    """The first version of a state."""
+
+    total: int = 0
+
+
+def later(**fields: Any) -> Any:
+    """A later version of it, under the same name."""
+    return make_class("State", {name: attrs.field(default=default) for name, default in fields.items()}, frozen=True)
+
+
+def adding(state: Any, field: str, killed: bool = False) -> Plan[Any, Any]:
+    """Two steps that add one; between them, the process may end."""
+
+    def add(value: Any) -> Any:
+        return evolve(value, **{field: getattr(value, field) + 1})
+
+    def stop(value: Any) -> Any:
+        if killed:
+            raise Killed
+        return value
+
+    return task(name="add")(add) >> task(name="stop")(stop) >> task(name="add")(add)
+
+
+def begun(path: Path) -> None:
+    """A run of the first version that was broken off after a step."""
+    journal = SqliteJournal(path, run_id="a run", codecs=[State])
+    with suppress(Killed):
+        run(adding(State, "total", killed=True), State(), journal=journal)
+
+
+def went_on(path: Path, state: Any, field: str, migration: Callable[[Any], Any] | None) -> Any:
+    """What the run comes to under a later version."""
+    migrations = {} if migration is None else {1: migration}
+    codec = Codec(state, name="State", version=2, migrations=migrations)
+    journal = SqliteJournal(path, run_id="a run", codecs=[codec])
+    return virtual_asyncio_run(resume, adding(state, field), journal)
+
+
+def test_a_declared_migration_of_the_state_takes_a_run_along(tmp_path: Path) -> None:
+    """R-J8."""
+    begun(tmp_path / "runs.db")
+    state = later(total=0, words=())
+    outcome = went_on(tmp_path / "runs.db", state, "total", lambda fields: {**fields, "words": ("from", "before")})
+    assert outcome == Success(state(2, ("from", "before")))
+
+
+def test_another_version_without_a_migration_is_refused_by_name(tmp_path: Path) -> None:
+    begun(tmp_path / "runs.db")
+    with pytest.raises(StateCorrupt, match="State was stored in version 1 and there is no way to version 2"):
+        went_on(tmp_path / "runs.db", later(total=0, words=()), "total", None)
 
 
 @pytest.mark.parametrize(
-    ("changed", "at", "recorded", "found"),
+    ("fields", "field", "migration", "right"),
     [
-        (one >> step("new", C, C) >> two >> three, (1,), "two [Desk.b -> Desk.b]", "new [Desk.c -> Desk.c]"),
-        (one >> three, (1,), "two [Desk.b -> Desk.b]", "three [Desk.a -> Desk.b]"),
-        (one >> two, (2,), "three [Desk.a -> Desk.b]", "nothing there"),
-        (one >> two >> three >> one, (3,), "nothing there", "one [Desk.a -> Desk.a]"),
-        (one >> two.named("renamed") >> three, (1,), "two [Desk.b -> Desk.b]", "renamed [Desk.b -> Desk.b]"),
-        (one >> step("two", B, C) >> three, (1,), "two [Desk.b -> Desk.b]", "two [Desk.b -> Desk.c]"),
-        (one >> three >> two, (1,), "two [Desk.b -> Desk.b]", "three [Desk.a -> Desk.b]"),
-        (one >> two.retry(2) >> three, (1,), "two [Desk.b -> Desk.b]", "retry"),
-        (one, (), "sequence", "one [Desk.a -> Desk.a]"),
+        ({"count": 0}, "count", lambda fields: {"count": fields["total"]}, 2),
+        ({"total": 0.0}, "total", lambda fields: {"total": fields["total"] / 100}, 1.01),
     ],
 )
-def test_a_plan_that_changed_is_named_at_its_first_difference_and_nothing_runs(
-    changed: Plan[Desk, Desk], at: tuple[Any, ...], recorded: str, found: str
+def test_a_migration_of_what_a_step_has_changed_is_right_or_refused(
+    fields: dict[str, Any], field: str, migration: Callable[[Any], Any], right: float, tmp_path: Path
 ) -> None:
-    journal = MemoryJournal()
-    run(PLAN, Desk(), journal=journal)
-    calls.clear()
-    before = list(journal.entries())
-    outcome = run(changed, Desk(), journal=kept(journal, 2))
-    match outcome.failure():
-        case PlanChanged() as change:
-            assert (change.at, change.recorded, change.found) == (at, recorded, found)
-        case other:
-            raise AssertionError(other)
-    said = can_resume(changed, journal)
-    assert not said
-    assert said.change is not None
-    assert said.change.at == at
-    assert "cannot go on" in str(said)
-    assert not calls
-    assert list(journal.entries()) == before
-
-
-SAME = [
-    (one.retry(2), one.retry(Fixed(1.0).times(5))),
-    (one.timeout(5), one.timeout(60)),
-    (one.loop_while(A.where(lambda n: n < 3), at_most=5), one.loop_while(A.where(lambda n: n < 9), at_most=7)),
-    (parallel(one, two, limit=1), parallel(one, two, limit=2)),
-    (when(lambda s: s.a == 0, one), when(lambda s: s.a < 1, one)),
-    (ask("Is it so?", into=A), ask("Is it not so?", into=A)),
-    (approve("Go?"), approve(lambda s: f"Go with {s.a}?")),
-    (one & two, two & one),
-]
-
-
-@pytest.mark.parametrize(("plan", "tuned"), SAME)
-def test_bounds_bodies_and_the_order_of_disjoint_branches_may_change(
-    plan: Plan[Desk, Desk], tuned: Plan[Desk, Desk]
-) -> None:
-    journal = MemoryJournal(codecs=[Desk])
-    run(plan, Desk(), journal=journal)
-    assert can_resume(tuned, journal)
-    calls.clear()
-    run(tuned, Desk(), journal=journal)
-
-
-OTHER = [
-    (parallel(one, two, policy=ALL), parallel(one, two, policy=Quorum(1))),
-    (parallel(one, two, policy=Quorum(1)), parallel(one, two, policy=Quorum(2))),
-    (choose(lambda s: s.a, {0: one, 1: two}), choose(lambda s: s.a, {0: one, 2: two})),
-    (one | two, one.recover(lambda fault: two)),
-    (one.timeout(5), one.retry(5)),
-    (pure(lambda s: s) >> one, one),
-    (ask("?", into=A), ask("?", into=B)),
-    (ask("?", into=A), approve("?")),
-    (one.named("x"), one.named("y")),
-    (bind(lambda s: one), one),
-]
-
-
-@pytest.mark.parametrize(("plan", "other"), OTHER)
-def test_policies_keys_names_and_lenses_may_not_change(plan: Plan[Desk, Desk], other: Plan[Desk, Desk]) -> None:
-    journal = MemoryJournal(codecs=[Desk])
-    run(plan, Desk(), journal=journal)
-    assert not can_resume(other, journal)
-    assert not can_resume(plan >> identity >> one, journal)
-
-
-def test_branches_that_changed_places_keep_the_verdict_that_they_came_to() -> None:
-    @task(reads=A, writes=A, name="fails")
-    def fails(value: int) -> int:
-        calls["fails"] += 1
-        raise ValueError("no")
-
-    plan = (two & fails) | one
-    journal = MemoryJournal()
-    assert run(plan, Desk(), journal=journal) == Success(Desk(a=3))
-    calls.clear()
-    for count in range(3, len(list(journal.entries())) + 1):
-        assert run((fails & two) | one, Desk(), journal=kept(journal, count)) == Success(Desk(a=3))
-    assert calls["fails"] == 0
-
-
-def test_what_may_be_resumed_says_how_far_it_has_come() -> None:
-    journal = MemoryJournal("r7")
-    run(PLAN, Desk(), journal=journal)
-    said = can_resume(PLAN, journal)
-    assert (said.run, said.done, said.status) == ("r7", 3, "success")
-    assert str(said) == "run 'r7' can go on (success; 3 steps are done)"
-    past = past_of(journal)
-    assert past is not None
+    """A journal says what a step changed, in the version of that time."""
+    begun(tmp_path / "runs.db")
+    try:
+        outcome = went_on(tmp_path / "runs.db", later(**fields), field, migration)
+    except (StateCorrupt, JournalCorrupt) as refused:
+        assert "State" in str(refused)  # noqa: PT017
+    else:
+        assert getattr(outcome.unwrap(), field) == right

@@ -7,10 +7,11 @@ import random
 import subprocess
 import sys
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, time, timedelta, timezone
 from decimal import Decimal
 from enum import IntEnum
 from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
 
 import attrs
 import pytest
@@ -95,6 +96,8 @@ def test_every_value_comes_back_at_full_count(value: Any) -> None:
         Decimal("sNaN12"),
         bytearray(b""),
         Access(0),
+        datetime(2026, 10, 25, 2, 30, fold=1, tzinfo=timezone(timedelta(microseconds=-1), "a\ud800")),
+        time(2, 30, fold=1, tzinfo=ZoneInfo("Europe/Paris")),
         Success(Failure((1,))),
         {"b": 1, "a": 2},
     ],
@@ -122,6 +125,8 @@ def test_equal_sets_and_maps_give_equal_bytes(members: list[Any], order: random.
     texts = {repr(portrait(key)): 1 for key in unique}
     turned = dict(reversed(texts.items()))
     assert CODECS.encode(HashTrieMap(texts)) == CODECS.encode(HashTrieMap(turned))
+    rows, turned_rows = ({(text,): 1 for text in some} for some in (texts, turned))
+    assert CODECS.encode(HashTrieMap(rows)) == CODECS.encode(HashTrieMap(turned_rows))
     assert CODECS.encode(HashTrieSet(texts)) == CODECS.encode(HashTrieSet(turned))
 
 

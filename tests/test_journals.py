@@ -34,7 +34,7 @@ def test_the_sqlite_journal_keeps_the_laws(law: Law, place: Path) -> None:
 def test_the_sqlite_journal_keeps_the_laws_many_times(law: Law, durability: Any, place: Path) -> None:
     file = place.with_name(f"{durability}.db")
     opens = partial(SqliteJournal, file, durability=durability)
-    prove(law_name(law), partial(law, lambda name: opens(run_id=name)), max_examples=100)
+    prove(law_name(law), partial(law, lambda name: opens(run_id=name)), max_examples=50)
 
 
 def test_the_journal_in_memory_keeps_the_laws() -> None:

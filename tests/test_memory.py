@@ -74,6 +74,8 @@ from lambdacat.state import (
     used,
 )
 from lambdacat.state.capacity import Line
+from lambdacat.store.memory import MemoryStore
+from lambdacat.store.persisted import persisted
 from lambdacat.testing import VirtualClock, slow, virtual_run
 from lambdacat.testing.state_laws import check_memory_laws, edits, memories
 
@@ -562,16 +564,29 @@ def test_every_so_many_seconds_goes_by_the_clock_of_the_runs() -> None:
     assert runs(compact(keep=1, every=either), 4, wait, context=context) == "-x-x"
 
 
-def test_how_long_it_is_since_the_last_time_outlives_the_process() -> None:
-    codecs, plan = Codecs(*STATE_CODECS), compact(keep=1, every=Every(runs=3))
-    state, seen = AgentState(memory=holding("a", "b")), []
+def test_a_stored_memory_is_compacted_every_n_runs() -> None:
+    store, seen = MemoryStore(codecs=STATE_CODECS), []
+    turn = remember("c", 1) >> remember("d", 1) >> compact(keep=1, every=Every(runs=3))
+    first = AgentState(memory=holding("a", "b"))
     for _ in range(6):
-        state = codecs.decode(codecs.encode(value_of(remember("c", 1) >> remember("d", 1) >> plan, state)))
-        seen.append(len(state.memory))
+        value_of(persisted(turn, store, "agent"), first)
+        kept: Any = store.read("agent")
+        seen.append(len(kept.value.memory))
     assert seen == [4, 4, 1, 2, 2, 1]
 
 
 # --- journals --------------------------------------------------------------------------------------------------------
+
+
+def test_classes_of_one_s_own_may_have_the_names_of_these() -> None:
+    @frozen
+    class Memory:
+        size: int
+
+    Memory.__qualname__ = "Memory"
+    codecs = Codecs(*STATE_CODECS, Memory)
+    state = AgentState(data={"own": Memory(3)}, memory=holding("a"))
+    assert codecs.decode(codecs.encode(state)) == state
 
 
 def test_a_run_that_is_taken_up_again_has_the_same_memory() -> None:

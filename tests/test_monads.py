@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from typing import Any
 
 import attrs
@@ -12,8 +13,25 @@ from returns.contrib.hypothesis.laws import check_all_laws
 from returns.maybe import Nothing
 from returns.result import Failure, Result, Success
 
-from lambdacat import Monad, Plan, State, Writer, identity, interpret, loop_while, pure, run, sequence, stateful, task
+from lambdacat import (
+    Monad,
+    Plan,
+    State,
+    Writer,
+    arun,
+    gather,
+    identity,
+    interpret,
+    loop_while,
+    pure,
+    run,
+    sequence,
+    stateful,
+    task,
+    when,
+)
 from lambdacat.effects.records import IDENTITY, LIST, OPTION, READER, RESULT, STATE, WRITER
+from lambdacat.testing import virtual_run
 
 
 def _writers(_: type) -> st.SearchStrategy[Writer[Any, Any]]:
@@ -162,8 +180,6 @@ def test_a_long_plan_is_stack_safe_under_every_shipped_record(monad: Monad[Any])
 @given(values=st.lists(st.integers(), max_size=4))
 @settings(max_examples=30)
 def test_gathering_agrees_with_branches_one_after_the_other(values: list[int]) -> None:
-    from lambdacat import gather
-
     def constant(value: int) -> Plan[int, int]:
         return pure(lambda _: value)
 
@@ -174,3 +190,76 @@ def test_gathering_agrees_with_branches_one_after_the_other(values: list[int]) -
 
 def test_identity_means_unit() -> None:
     assert interpret(identity, LIST)(3) == [Success(3)]
+
+
+# --- context variables -----------------------------------------------------------------------------------------------
+
+SEEN: ContextVar[str] = ContextVar("SEEN", default="outside")
+
+
+def enter(n: int) -> int:
+    SEEN.set("inside")
+    return n
+
+
+def enter_and_refuse(n: int) -> int:
+    SEEN.set("inside")
+    raise ValueError(n)
+
+
+async def enter_later(n: int) -> int:
+    return enter(n)
+
+
+def is_inside(_: object) -> bool:
+    return SEEN.get() == "inside"
+
+
+# In a worker thread what is set stays there.
+here = task(blocking="inline")
+look: Plan[int, str] = pure(lambda _: SEEN.get())
+tell: Plan[int, str] = when(is_inside, pure(lambda _: "inside"), pure(lambda _: "outside"))
+ENTRIES: dict[str, Plan[int, Any]] = {
+    "sync": here(enter),
+    "async": task(enter_later),
+    "a row": here(enter) >> here(enter) >> here(enter),
+    "a fork": gather(here(enter), here(enter)),
+    "a loop": loop_while(lambda _: not is_inside(None), here(enter), at_most=3, then=identity),
+    "a fault": here(enter_and_refuse).attempt(),
+    "a fork with a fault": gather(here(enter), here(enter_and_refuse)).attempt(),
+}
+TOGETHER = [attrs.evolve(IDENTITY, gather=tuple), attrs.evolve(IDENTITY, iterate=None)]
+
+
+@pytest.mark.parametrize("entry", list(ENTRIES))
+@pytest.mark.parametrize("read", [look, tell], ids=["action", "condition"])
+def test_a_context_variable_goes_down_and_neither_up_nor_sideways_under_any_monad(
+    entry: str, read: Plan[int, str]
+) -> None:
+    """R-P3: what is set is seen by what follows in that branch, and by nothing else."""
+    enters = ENTRIES[entry]
+    stays = "outside" if "fork" in entry else "inside"
+    plan: Plan[int, Any] = gather(enters, read, enters.map(lambda _: 1) >> read, gather(read, enters, read)).map(
+        lambda row: (row[1], row[2], row[3][0], row[3][2])
+    )
+    expected = Success(("outside", stays, "outside", "outside"))
+    for monad in (*ALL_RECORDS, *TOGETHER):
+        assert _seen(monad, interpret(plan, monad)(1)) == _seen(monad, monad.unit(expected))
+        assert SEEN.get() == "outside"
+    assert run(plan, 1) == expected
+    assert virtual_run(arun, plan, 1) == expected
+
+
+def test_each_alternative_of_a_list_has_its_own_context_variables() -> None:
+    """R-P3: a state that is gone on from twice begins alike both times."""
+    counted: ContextVar[int] = ContextVar("counted", default=0)
+
+    def twice(n: int) -> list[int]:
+        counted.set(counted.get() + 1)
+        return [n, n + 1]
+
+    every = attrs.evolve(LIST, perform=lambda action, value: action(value))
+    fork: Any = task(twice)
+    plan: Plan[int, Any] = fork >> fork >> pure(lambda n: [(n, counted.get())])
+    assert [one.unwrap() for one in interpret(plan, every)(0)] == [(0, 2), (1, 2), (1, 2), (2, 2)]
+    assert counted.get() == 0

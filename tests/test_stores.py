@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import re
-import resource
 import subprocess
 import sys
 import time
@@ -14,21 +11,14 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
-import psycopg
 import pytest
-import redis
 import store_programs
 from services import Postgres, postgres_server, redis_server
 from store_programs import CODECS, JOURNEY, KINDS
 
-from lambdacat.codec import StateCorrupt
-from lambdacat.fault import Unanswered
-from lambdacat.store import FileStore, MemoryStore, PostgresStore, RedisStore, SqliteStore
+from lambdacat.store import MemoryStore
 from lambdacat.store.store import Store
-from lambdacat.store.values import ValueStore
-from lambdacat.testing.proving import rotating_seed
 from lambdacat.testing.store_laws import STORE_CODECS, StoreCase, check_store_laws, store_cases
 
 __all__ = ["postgres_server", "redis_server"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import anyio
@@ -17,6 +18,7 @@ from lambdacat import (
     Ended,
     Finished,
     Fixed,
+    MemoryJournal,
     Plan,
     Retrying,
     Started,
@@ -33,6 +35,7 @@ from lambdacat import (
     traced,
     when,
 )
+from lambdacat.testing import virtual_run
 
 BACKENDS = pytest.mark.parametrize("backend", ["asyncio", "trio"])
 
@@ -246,3 +249,125 @@ def test_observers_see_the_same_under_arun(backend: str) -> None:
 
     anyio.run(main, backend=backend)
     assert [type(event).__name__ for event in seen] == [type(event).__name__ for event in _events(sequence(up, up), 1)]
+
+
+# --- observers that raise --------------------------------------------------------------------------------------------
+
+
+class ObserverError(Exception):
+    """What an observer of these tests raises."""
+
+
+class Charges:
+    """What was performed: how many actions began, and how many ended."""
+
+    def __init__(self) -> None:
+        self.begun = self.ended = 0
+
+    def task(self, name: str, *, fails: bool = False) -> Plan[int, int]:
+        def act(n: int) -> int:
+            self.begun += 1
+            self.ended += 1
+            if fails:
+                raise ValueError(n)
+            return n
+
+        async def wait(n: int) -> int:
+            self.begun += 1
+            try:
+                await anyio.sleep(1)
+            finally:
+                self.ended += 1
+            return n
+
+        return task(name=name, blocking="inline")(wait if name == "wait" else act)
+
+    def plan(self, *, waiting: bool) -> Plan[int, int]:
+        """A plan with everything that would hide a fault."""
+        charge, beside = self.task("charge"), self.task("wait" if waiting else "beside")
+        bad = self.task("bad", fails=True)
+        guarded = gather(charge.retry(2), beside | pure(_zero)).map(sum).attempt().map(_value) | pure(_zero)
+        return (guarded >> bad.retry(2).recover(lambda fault: charge)).timeout(60).named("all") >> charge
+
+
+def _zero(_: object) -> int:
+    return 0
+
+
+def _is_action(event: Any) -> bool:
+    return isinstance(event, Started) and event.name in ("charge", "beside", "wait", "bad")
+
+
+def _value(outcome: Any) -> int:
+    return int(outcome.unwrap())
+
+
+def raising_at(index: int, seen: list[Any]) -> Callable[[Any], None]:
+    """An observer that raises at its i-th event, and at each one after that if it is told of any."""
+
+    def observer(event: Any) -> None:
+        seen.append(event)
+        if len(seen) > index:
+            raise ObserverError(index)
+
+    return observer
+
+
+RUNS: dict[str, Callable[..., Any]] = {
+    "run": run,
+    "run with a journal": lambda plan, value, **given: run(plan, value, journal=MemoryJournal(), **given),
+    "asyncio": lambda *given, **options: virtual_run(partial(arun, **options), *given),
+    "trio": lambda *given, **options: virtual_run(partial(arun, **options), *given, backend="trio"),
+    "asyncio with a journal": lambda *given, **options: virtual_run(
+        partial(arun, journal=MemoryJournal(), **options), *given
+    ),
+}
+
+
+@pytest.mark.parametrize("how", list(RUNS))
+def test_an_observer_that_raises_ends_the_run_with_its_own_exception(how: str) -> None:
+    """At every event: nothing is retried or recovered from, and whatever had begun has ended."""
+    on, all_events = RUNS[how], list[Any]()
+    waiting = not how.startswith("run")
+    on(Charges().plan(waiting=waiting), 1, observers=[all_events.append])
+    for index in range(len(all_events)):
+        charges, seen, others = Charges(), list[Any](), list[Any]()
+        with pytest.raises(ObserverError) as caught:
+            on(charges.plan(waiting=waiting), 1, observers=[raising_at(index, seen), others.append])
+        assert caught.value.args == (index,)
+        assert len(seen) == index + 1
+        assert charges.begun == charges.ended
+        assert not any(isinstance(event, (Retrying, Ended)) for event in others[index + 1 :])
+        # A branch beside it may begin in the same tick.
+        assert charges.begun <= sum(map(_is_action, all_events[: index + 1])) + waiting
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("blocking", ["thread", "inline", None])
+def test_an_observer_may_raise_at_output_wherever_that_comes_from(backend: Any, blocking: Any) -> None:
+    """A50: a worker thread cannot be told; the run ends when its action is over, before anything else starts."""
+    began: list[str] = []
+
+    def say(n: int, ctx: Context) -> int:
+        began.append("say")
+        for chunk in range(3):
+            ctx.emit(chunk)
+        return n
+
+    async def say_later(n: int, ctx: Context) -> int:
+        return say(n, ctx)
+
+    def observer(event: Any) -> None:
+        if isinstance(event, Emitted):
+            raise ObserverError(event.chunk)
+
+    talk: Plan[int, int] = task(blocking=blocking)(say) if blocking else task(say_later)
+    after: Plan[int, int] = pure(lambda n: len([began.append("after")]))  # type: ignore[func-returns-value]
+    plan = gather((talk.retry(2) | after) >> after, pure(_zero))
+
+    async def main() -> None:
+        await arun(plan, 1, observers=[observer])
+
+    with pytest.raises(ObserverError, match="0"):
+        anyio.run(main, backend=backend)
+    assert began == ["say"]

@@ -7,7 +7,7 @@ from typing import Any, Final, TypeAlias, assert_never
 
 from lambdacat.codec.delta import Delta, Gone, Members, Op, Put, Splice
 from lambdacat.codec.refusal import StateCorrupt
-from lambdacat.codec.text import Tree, on_fresh_stack
+from lambdacat.codec.text import Tree, with_room
 from lambdacat.merging import _without
 from lambdacat.place import Attr, Item, Place
 from lambdacat.record import record_of
@@ -24,10 +24,7 @@ def applied(before: Any, delta: Delta) -> Any:
     Errors: ``StateCorrupt`` when the changes were found in another value.
     """
     try:
-        try:
-            return _after(before, list(delta))
-        except RecursionError:
-            return on_fresh_stack(lambda: _after(before, list(delta)))
+        return with_room(_after, before, list(delta))
     except (LookupError, TypeError, AttributeError, ValueError) as error:
         raise StateCorrupt(f"a change does not fit the value that it is made in: {error}") from error
 

@@ -117,6 +117,8 @@ def _own_writer(codec: Codec, encode: Callable[[Any], Any]) -> Writer:
         too_deep(room)
         try:
             made = encode(value)
+        except RecursionError:
+            raise  # the caller's stack, not the value
         except Exception as error:
             raise NotStorable(f"the encode of its codec raised {type(error).__name__}: {error}") from error
         return {**head, "of": writers[type(made)](made, room - 1, writers)}
@@ -135,6 +137,8 @@ def _reader(codec: Codec, form: Form) -> Reader:
         row = fields(tree, room, readers) if own else _migrated(codec, form, tree, room, readers)
         try:
             return make(row)
+        except RecursionError:
+            raise  # the caller's stack, not the value
         except Exception as error:
             raise _refused(codec, error) from error
 

@@ -76,14 +76,13 @@ def _persistent(make: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """A maker of maps or sets that refuses what rpds cannot hold, and so never wrote."""
 
     def made(parts: Any) -> Any:
-        if any(key != key for key in parts):
-            raise StateCorrupt("a key is not equal to itself")
-        try:
-            return make(parts)
-        except BaseException as error:
-            if type(error).__name__ != "PanicException":
-                raise
-            raise StateCorrupt("two keys have one hash and cannot be compared") from error
+        classes: dict[int, type] = {}
+        for key in parts:
+            if key != key:
+                raise StateCorrupt("a key is not equal to itself")
+            if classes.setdefault(hash(key), type(key)) is not type(key):
+                raise StateCorrupt("keys of two classes have one hash, and cannot be told apart")
+        return make(parts)
 
     return made
 

@@ -7,7 +7,7 @@ and is never wrong.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import compress, count
 from operator import is_not
 from typing import Any, Final, TypeAlias, final
@@ -17,7 +17,7 @@ from returns.result import Failure, Success
 from rpds import HashTrieSet, List, Queue
 
 from lambdacat.codec.tables import DEEPEST
-from lambdacat.codec.text import on_fresh_stack
+from lambdacat.codec.text import with_room
 from lambdacat.place import Attr, Item, Place
 from lambdacat.record import record_of
 
@@ -70,10 +70,7 @@ def changes(before: Any, after: Any) -> Delta | None:
     """
     if type(before) is not type(after):
         return None
-    try:
-        return tuple(_found((), before, after, DEEPEST))
-    except RecursionError:
-        return tuple(on_fresh_stack(lambda: _found((), before, after, DEEPEST)))
+    return tuple(with_room(_found, (), before, after, DEEPEST))
 
 
 def _found(place: Place, before: Any, after: Any, room: int) -> _Found:
@@ -133,6 +130,9 @@ _NONE: Final[Any] = object()
 
 
 def _in_items(place: Place, before: Mapping[Any, Any], after: Mapping[Any, Any], room: int) -> _Found:
+    logged = after.changed_since(before) if hasattr(after, "changed_since") else None
+    if logged is not None and all(type(key) is str for key in logged):
+        return _in_keys(place, before, after, logged, room)
     whole: _Found = [(place, Put(after))]
     if not _same_keys(before, after, room):
         return whole
@@ -155,6 +155,22 @@ def _in_items(place: Place, before: Mapping[Any, Any], after: Mapping[Any, Any],
 def _keeps_order(before: Mapping[Any, Any], after: Mapping[Any, Any]) -> bool:
     """Whether new keys stand after the old ones, as they do when they are put."""
     return [*(key for key in before if key in after), *(key for key in after if key not in before)] == list(after)
+
+
+def _in_keys(
+    place: Place, before: Mapping[Any, Any], after: Mapping[Any, Any], keys: Iterable[str], room: int
+) -> _Found:
+    """What changed under keys that a map's own log names; the others are the same."""
+    gone: _Found = []
+    found: _Found = []
+    for key in sorted(keys):
+        old, part = before.get(key, _NONE), after.get(key, _NONE)
+        spot = (*place, Item(key))
+        if part is _NONE:
+            gone += [(spot, Gone())] if old is not _NONE else []
+        elif old is not part:
+            found += [(spot, Put(part))] if old is _NONE else _found(spot, old, part, room)
+    return [*gone, *found]
 
 
 def _steps(found: _Found, depth: int) -> Iterator[Any]:

@@ -12,7 +12,7 @@ from lambdacat.codec.containers import CONTAINERS, write_list
 from lambdacat.codec.delta import Delta
 from lambdacat.codec.refusal import NotStorable
 from lambdacat.codec.tables import DEEPEST, Readers, Writers, read
-from lambdacat.codec.text import Tree, json_bytes, json_tree, on_fresh_stack
+from lambdacat.codec.text import Tree, json_bytes, json_tree, with_room
 
 _BUILT_IN: Final = {**ATOMS, **CONTAINERS}
 
@@ -50,20 +50,14 @@ class Codecs:
         """The value as plain JSON data. Errors: ``NotStorable``, with the place inside the value."""
         writers = self._writers
         try:
-            try:
-                return writers[type(value)](value, DEEPEST, writers)
-            except RecursionError:
-                return on_fresh_stack(lambda: writers[type(value)](value, DEEPEST, writers))
+            return with_room(writers[type(value)], value, DEEPEST, writers)
         except NotStorable as error:
             error.root = type(value).__qualname__
             raise
 
     def from_tree(self, tree: Tree) -> Any:
         """The value that a tree says. Errors: ``StateCorrupt``, with the place inside the tree."""
-        try:
-            return read(tree, DEEPEST, self._readers)
-        except RecursionError:
-            return on_fresh_stack(lambda: read(tree, DEEPEST, self._readers))
+        return with_room(read, tree, DEEPEST, self._readers)
 
     def delta_tree(self, delta: Delta) -> Tree:
         """Changes as plain JSON data. Errors: ``NotStorable``."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from json import JSONDecodeError, JSONDecoder, JSONEncoder
 from threading import Thread
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 from lambdacat.codec.refusal import StateCorrupt
 
+P = ParamSpec("P")
 R = TypeVar("R")
 
 Tree: TypeAlias = Any
@@ -37,16 +38,23 @@ _decoder = JSONDecoder(object_pairs_hook=_object, parse_constant=_constant)
 
 
 def _parse(text: str) -> Tree:
-    try:
-        tree, end = _decoder.raw_decode(text)
-    except RecursionError:
-        return on_fresh_stack(lambda: _decoder.decode(text))
+    tree, end = with_room(_decoder.raw_decode, text)
     # The slower parser looks at what is left, and says what it is.
     return tree if end == len(text) else _decoder.decode(text)
 
 
-def on_fresh_stack(work: Callable[[], R]) -> R:
-    """``work()`` in a thread of its own, for a caller whose stack is nearly used up. ``work`` is of bounded depth."""
+def with_room(work: Callable[P, R], *given: P.args, **named: P.kwargs) -> R:
+    """The work's result, also for a caller whose stack is nearly used up. The work is of bounded depth."""
+    try:
+        return work(*given, **named)
+    except BaseException as error:
+        # rpds turns a RecursionError that meets it inside into a panic.
+        if not isinstance(error, RecursionError) and type(error).__name__ != "PanicException":
+            raise
+    return _on_fresh_stack(lambda: work(*given, **named))
+
+
+def _on_fresh_stack(work: Callable[[], R]) -> R:
     made: list[R] = []
     failed: list[BaseException] = []
 
@@ -66,10 +74,7 @@ def on_fresh_stack(work: Callable[[], R]) -> R:
 
 def json_bytes(tree: Tree) -> bytes:
     """The compact UTF-8 JSON of a tree. Law: ``json_tree(json_bytes(t)) == t``."""
-    try:
-        return text_of(tree).encode()
-    except RecursionError:
-        return on_fresh_stack(lambda: text_of(tree)).encode()
+    return with_room(text_of, tree).encode()
 
 
 def json_tree(data: bytes) -> Tree:

@@ -58,6 +58,8 @@ def graph(drawn: Flow) -> str:
         said = [f'label="{escaped(edge.label)}"'] if edge.label else []
         if edge.source in inside:
             said.append(f"ltail=cluster_{edge.source}")
+        if edge.into:
+            said.append(f"lhead=cluster_{edge.into}")
         if _STYLES[edge.kind]:
             said.append(_STYLES[edge.kind])
         options = f" [{', '.join(said)}]" if said else ""

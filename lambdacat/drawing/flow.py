@@ -7,6 +7,7 @@ picture is a generator that yields a child to have it drawn, so that depth never
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from textwrap import wrap
 from typing import Any, Literal, TypeAlias, final
 
 from attrs import field, frozen
@@ -72,6 +73,9 @@ class Closed:
     """The end of the innermost box."""
 
 
+Item: TypeAlias = Vertex | Opened | Closed
+
+
 @final
 @frozen
 class Edge:
@@ -81,6 +85,8 @@ class Edge:
     target: str
     label: str
     kind: Kind
+    into: str = ""
+    """The outermost box that it enters, where it ends, so that it does not run through the box's title."""
 
 
 @final
@@ -105,7 +111,7 @@ class _Canvas:
 
     def vertex(self, shape: Shape, lines: tuple[str, ...], entering: list[Loose]) -> str:
         """A new vertex with the loose edges tied to it."""
-        made = Vertex(f"n{len(self.row)}", shape, lines)
+        made = Vertex(f"n{len(self.row)}", shape, _wrapped(lines))
         self.row.append(made)
         self.tie(entering, made.id)
         return made.id
@@ -126,6 +132,15 @@ class _Canvas:
             leaving = [(self.vertex("pure", ("identity",), leaving), "", "flow")]
         self.row.append(Closed())
         return leaving
+
+
+_WIDEST = 48
+_MOST_LINES = 6
+
+
+def _wrapped(lines: tuple[str, ...]) -> tuple[str, ...]:
+    """The words of a vertex in lines that do not make it wider than a page."""
+    return tuple(part for line in lines for part in wrap(line, _WIDEST, max_lines=_MOST_LINES) or (line,))
 
 
 def _joined(some: list[Loose], others: list[Loose]) -> list[Loose]:
@@ -284,4 +299,76 @@ def flow(plan: Node) -> Flow:
             leaving = None
     if leaving:
         canvas.vertex("terminal", ("end",), leaving)
-    return Flow(tuple(canvas.row), tuple(canvas.edges))
+    row, merged = _boxes_merged(canvas.row)
+    return Flow(row, _tidied(row, canvas.edges, merged))
+
+
+# --- tidying ---------------------------------------------------------------------------------------------------------
+
+_TITLES = 4
+"""How many titles one box may have."""
+
+
+def _boxes_merged(row: list[Item]) -> tuple[tuple[Item, ...], dict[str, str]]:
+    """The row with boxes that hold nothing but a box drawn as one, and which box each of those has become."""
+    ends: dict[int, int] = {}
+    opened: list[int] = []
+    for place, item in enumerate(row):
+        if type(item) is Opened:
+            opened.append(place)
+        elif type(item) is Closed:
+            ends[opened.pop()] = place
+    merged: dict[str, str] = {}
+    gone: set[int] = set()
+    titles: dict[int, list[str]] = {}
+    outer = -1
+    for place, end in sorted(ends.items()):
+        item: Any = row[place]
+        alone = outer == place - 1 and place - 1 in ends and ends[place - 1] == end + 1
+        first = merged.get(row[place - 1].id, row[place - 1].id) if alone else ""  # type: ignore[union-attr]
+        home = int(first[1:]) if first else place
+        if alone and len(titles[home]) < _TITLES:
+            titles[home].append(item.label)
+            merged[item.id] = first
+            gone |= {place, end}
+        else:
+            titles[place] = [item.label]
+        outer = place
+    kept = (
+        Opened(item.id, " > ".join(titles[place])) if type(item) is Opened else item
+        for place, item in enumerate(row)
+        if place not in gone
+    )
+    return tuple(kept), merged
+
+
+def _tidied(row: tuple[Item, ...], edges: list[Edge], merged: dict[str, str]) -> tuple[Edge, ...]:
+    """The edges between what is left: those that join the same two ends as one, each with the box that it enters."""
+    above: dict[str, str] = {}
+    opened = [""]
+    for item in row:
+        if type(item) is Closed:
+            opened.pop()
+            continue
+        above[item.id] = opened[-1]  # type: ignore[union-attr]
+        if type(item) is Opened:
+            opened.append(item.id)
+    labels: dict[tuple[str, str, Kind], list[str]] = {}
+    for edge in edges:
+        ends = merged.get(edge.source, edge.source), edge.target, edge.kind
+        labels.setdefault(ends, []).append(edge.label)
+    return tuple(
+        Edge(source, target, " or ".join(dict.fromkeys(filter(None, said))), kind, _entered(above, source, target))
+        for (source, target, kind), said in labels.items()
+    )
+
+
+def _entered(above: dict[str, str], source: str, target: str) -> str:
+    """The outermost box around ``target`` that is not around ``source`` as well."""
+    around, box = set(), source
+    while box := above[box]:
+        around.add(box)
+    found, box = "", target
+    while (box := above[box]) and box not in around:
+        found = box
+    return found

@@ -43,7 +43,7 @@ def flowchart(drawn: Flow) -> str:
                 lines.append(f"{indent}end")
     for edge in drawn.edges:
         label = f'|"{escaped(edge.label)}"|' if edge.label else ""
-        lines.append(f"  {edge.source} {_ARROWS[edge.kind]}{label} {edge.target}")
+        lines.append(f"  {edge.source} {_ARROWS[edge.kind]}{label} {edge.into or edge.target}")
     lines.extend(_colours(drawn))
     return "\n".join(lines) + "\n"
 

@@ -20,10 +20,10 @@ import anyio.to_thread
 from lambdacat.effects.direct import Bound
 from lambdacat.machine.environment import ActionCall, Environment
 from lambdacat.machine.fork import EDGE, PROMPT, Fork, Held, Join, Overtime, Retold, Turn
-from lambdacat.machine.meaning import MEANING, ROUND, Open, Sleep, Spent, Spin, Table, advance, raised
-from lambdacat.machine.ops import FAIL, LEAVE, Close, End, Halt, Pause, State, fallen, fault_of
+from lambdacat.machine.meaning import MEANING, ROUND, Open, Sleep, Spent, Spin, Table, advance, raised, untested
+from lambdacat.machine.ops import FAIL, LEAVE, Close, End, Halt, Pause, State, fallen
 from lambdacat.machine.pausing import Asked, Until, suspended
-from lambdacat.machine.segment import Fell, Leaf, Segment
+from lambdacat.machine.segment import Fell, Leaf, Segment, fell_at
 from lambdacat.machine.trail import Trail
 from lambdacat.policy import Race
 from lambdacat.wiring import AWAITABLE
@@ -188,8 +188,6 @@ class Concurrent(ABC):
                     if AWAITABLE[type(made)]:
                         break
             except Exception as error:  # noqa: BLE001  where a user's exception becomes a fault
-                if error.__traceback__ is not None:
-                    error.__traceback__ = error.__traceback__.tb_next
                 return error
             finally:
                 over.set()
@@ -413,7 +411,7 @@ async def _awaited(fns: tuple[Any, ...], value: Any) -> Any:
         for fn in todo:
             value = await fn(value)
     except Exception as error:  # noqa: BLE001  where a user's exception becomes a fault
-        return _fell(fns, todo, error, value)
+        return fell_at(fns, todo, error, value)
     return value
 
 
@@ -424,15 +422,8 @@ async def _mixed(fns: tuple[Any, ...], value: Any) -> Any:
             made = fn(value)
             value = await made if AWAITABLE[type(made)] else made
     except Exception as error:  # noqa: BLE001  where a user's exception becomes a fault
-        return _fell(fns, todo, error, value)
+        return fell_at(fns, todo, error, value)
     return value
-
-
-def _fell(fns: tuple[Any, ...], todo: Any, error: Exception, value: Any) -> Fell:
-    if error.__traceback__ is not None:
-        # The traceback starts in the user's own function.
-        error.__traceback__ = error.__traceback__.tb_next
-    return Fell(len(fns) - 1 - todo.__length_hint__(), error, value)
 
 
 async def whirling(spin: Spin, value: Any, stack: Any) -> State:
@@ -461,13 +452,10 @@ async def whirling(spin: Spin, value: Any, stack: Any) -> State:
                 testing = True
             await anyio.lowlevel.checkpoint()
     except Exception as error:  # noqa: BLE001  where a user's exception becomes a fault
-        if error.__traceback__ is not None:
-            error.__traceback__ = error.__traceback__.tb_next
         if testing:
-            node = spin.node
-            return FAIL, fault_of(error, Trail(stack, (), value, node), node.name, value), stack
-        index = 0 if only is not None else len(fns) - 1 - todo.__length_hint__()
-        return fallen(spin.body, Fell(index, error, value), (ROUND, spin.node, 0, stack))
+            return untested(spin, error, value, stack)
+        fell = Fell(0, error, value) if only is not None else fell_at(fns, todo, error, value)
+        return fallen(spin.body, fell, (ROUND, spin.node, 0, stack))
 
 
 def warn_overrun(name: str, where: str, grace: float) -> Warning | None:

@@ -12,8 +12,8 @@ from lambdacat.bound import Limits
 from lambdacat.fault import TimedOut
 from lambdacat.machine.environment import ActionCall, Environment
 from lambdacat.machine.fork import PROMPT, Fork, Overtime, Retold, Turn
-from lambdacat.machine.meaning import MEANING, ROUND, Open, Sleep, Spent, Spin, Table, advance, raised
-from lambdacat.machine.ops import FAIL, LEAVE, Close, End, Pause, State, fallen, fault_of
+from lambdacat.machine.meaning import MEANING, ROUND, Open, Sleep, Spent, Spin, Table, advance, raised, untested
+from lambdacat.machine.ops import FAIL, LEAVE, Close, End, Pause, State, fallen
 from lambdacat.machine.pausing import Asked, Until
 from lambdacat.machine.segment import Fell, Segment, finish, flat, flat_probing
 from lambdacat.machine.trail import Trail
@@ -78,7 +78,8 @@ class Direct:
         """From a state to the end of the run: whether it was won, and the value or fault."""
         answers, table = self.answers, self.table
         while True:
-            request, value, stack = advance(*state, table)
+            own = self.own
+            request, value, stack = advance(*state, table) if own is None else own.run(advance, *state, table)
             if type(request) is End:
                 return request.won, value
             try:
@@ -118,14 +119,15 @@ class Direct:
             if AWAITABLE[type(made)]:
                 made = finish(made) if self.own is None else self.own.run(finish, made)
         except Exception as error:  # noqa: BLE001  where a user's exception becomes a fault
-            if error.__traceback__ is not None:
-                error.__traceback__ = error.__traceback__.tb_next
             return Fell(index, error, value)
         return made
 
     def spin(self, spin: Spin, value: Any, stack: Any) -> State:
         """A loop around a straight run."""
-        if self.bounds or not spin.body.quick or self.own is not None:
+        if self.own is not None:
+            state: State = self.own.run(spin.inside, value, stack)
+            return state
+        if self.bounds or not spin.body.quick:
             return spin.inside(value, stack)
         return whirl(spin, value, stack)
 
@@ -259,13 +261,12 @@ def whirl(spin: Spin, value: Any, stack: Any) -> State:
             if not test(value):
                 return LEAVE, value, stack
         except Exception as error:  # noqa: BLE001  where a user's exception becomes a fault
-            return _untested(spin, error, value, stack)
+            return untested(spin, error, value, stack)
         if single:
             try:
                 value = fn(value)
             except Exception as error:  # noqa: BLE001  where a user's exception becomes a fault
-                made: Any = _own_fell(error, value)
-                return fallen(spin.body, made, (ROUND, spin.node, 0, stack))
+                return fallen(spin.body, Fell(0, error, value), (ROUND, spin.node, 0, stack))
         else:
             made = flat(fns, value)
             if type(made) is Fell:
@@ -274,17 +275,4 @@ def whirl(spin: Spin, value: Any, stack: Any) -> State:
     try:
         return (Spent(spin.node) if test(value) else LEAVE), value, stack
     except Exception as error:  # noqa: BLE001  where a user's exception becomes a fault
-        return _untested(spin, error, value, stack)
-
-
-def _own_fell(error: Exception, value: Any) -> Fell:
-    if error.__traceback__ is not None:
-        error.__traceback__ = error.__traceback__.tb_next
-    return Fell(0, error, value)
-
-
-def _untested(spin: Spin, error: Exception, value: Any, stack: Any) -> State:
-    if error.__traceback__ is not None:
-        error.__traceback__ = error.__traceback__.tb_next
-    node = spin.node
-    return FAIL, fault_of(error, Trail(stack, (), value, node), node.name, value), stack
+        return untested(spin, error, value, stack)

@@ -6,6 +6,7 @@ import asyncio
 import sys
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from contextvars import copy_context
 from io import StringIO
 from types import CoroutineType
 from typing import Any
@@ -158,8 +159,9 @@ class Backend:
 
     @staticmethod
     def poster() -> Callable[[Callable[[], object]], object]:
-        """What hands a call from another thread to this loop."""
-        return asyncio.get_running_loop().call_soon_threadsafe
+        """What hands a call from another thread to this loop, where it runs with the context variables of the run."""
+        loop, context = asyncio.get_running_loop(), copy_context()
+        return lambda call: loop.call_soon_threadsafe(call, context=context)
 
     @staticmethod
     async def outlast(event: ThreadEvent) -> None:

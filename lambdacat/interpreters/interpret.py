@@ -31,7 +31,7 @@ def interpret(
 
     def arrow(value: A) -> M:
         lifted = Lifted(monad, Environment(given, given.clock, Limits()))
-        ended = lifted.iterate((plan, value, None))
+        ended = lifted.begin(plan, value)
         return monad.bind(ended, lambda end: monad.unit(outcome_of(end)))
 
     return arrow

@@ -9,7 +9,7 @@ from lambdacat.event import Emitted, Finished, Retrying, Span, Started, Status, 
 from lambdacat.fault import Fault, Waiting, settled
 from lambdacat.machine.fork import EDGE, Fork, Turn
 from lambdacat.machine.meaning import APART, TRIES, Sleep, Table, raised
-from lambdacat.machine.ops import FAIL, LEAVE, State
+from lambdacat.machine.ops import FAIL, LEAVE, Halt, State
 from lambdacat.machine.segment import Leaf, Request, Segment
 from lambdacat.machine.trail import Kind, Trail
 from lambdacat.plan import Composite, Pure, Task, _Identity
@@ -97,11 +97,13 @@ def _spans(found: Iterable[Row | Bundle]) -> tuple[Span, ...]:
 class Recorder:
     """Writes down what happens in one run, and tells observers at once."""
 
-    __slots__ = ("clock", "observers", "rows")
+    __slots__ = ("clock", "halt", "observers", "rows")
 
     def __init__(self, clock: Callable[[], float], observers: Iterable[Callable[[Any], object]] = ()) -> None:
         self.clock = clock
         self.observers = tuple(observers)
+        self.halt: Halt | None = None
+        """What an observer raised where nobody could be told."""
         self.rows: list[Row | Bundle] = []
 
     def begin(self, name: str, site: Trail, value: Any, stack: Any) -> Row:
@@ -149,14 +151,33 @@ class Recorder:
         if self.observers and row is not None:
             self._tell(Emitted, row, self.clock(), chunk=chunk)
 
+    def posted(self, row: Row | None, chunk: object) -> None:
+        """An action in another thread sent output: an observer that raises is heard of when the action is over."""
+        try:
+            self.emitted(row, chunk)
+        except Halt as halt:
+            self.halt = halt
+
+    def checked(self) -> None:
+        """Errors: ``Halt`` when an observer raised at something that was posted."""
+        if self.halt is not None:
+            raise self.halt
+
     def _tell(self, kind: Any, row: Row, time: float, **rest: Any) -> None:
         parent = None if row.parent is None else row.parent.id
         self.tell(kind(id=row.id, parent=parent, at=row.site, name=row.name, time=time, **rest))
 
     def tell(self, event: Any) -> None:
-        """Hand an event to every observer."""
+        """Hand an event to every observer. Errors: ``Halt`` with what an observer raised; it is told no more."""
+        raised: Exception | None = None
         for observer in self.observers:
-            observer(event)
+            try:
+                observer(event)
+            except Exception as error:  # noqa: BLE001  it must pass the plan's own handlers, and still reach the caller
+                self.observers = tuple(one for one in self.observers if one is not observer)
+                raised = raised or error
+        if raised is not None:
+            raise Halt(raised)
 
     def trace(self) -> Trace:
         """What was written down so far."""

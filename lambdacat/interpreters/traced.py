@@ -25,8 +25,8 @@ from lambdacat.interpreters.recording import (
 )
 from lambdacat.interpreters.run import check_plan, outcome_of
 from lambdacat.machine.environment import Environment
-from lambdacat.machine.ops import LEAVE, State, fallen
-from lambdacat.machine.segment import Fell, Segment, finish
+from lambdacat.machine.ops import LEAVE, Halt, State, fallen
+from lambdacat.machine.segment import Fell, Segment, fell_at, finish
 from lambdacat.plan import Plan
 from lambdacat.wiring import AWAITABLE
 
@@ -114,9 +114,7 @@ def _flat_marking(fns: tuple[Any, ...], value: Any, clock: Any, mark: Any) -> An
             mark(clock())
             mark(value)
     except Exception as error:  # noqa: BLE001  where a user's exception becomes a fault
-        if error.__traceback__ is not None:
-            error.__traceback__ = error.__traceback__.tb_next
-        return Fell(len(fns) - 1 - todo.__length_hint__(), error, value)
+        return fell_at(fns, todo, error, value)
     return value
 
 
@@ -143,6 +141,7 @@ def watched_driver(driver: Any) -> Any:
                 row = leaf_row(recorder, segment, leaf, value, stack)
                 try:
                     made = await self.perform(segment, index, leaf, value, stack, row)
+                    recorder.checked()
                 except BaseException:
                     recorder.finish(row, "cancelled")
                     raise
@@ -174,9 +173,12 @@ def _watched(plan: Any, value: Any, context: Context, observers: Collection[Any]
 
 
 def run_watched(plan: Any, value: Any, context: Context, observers: Collection[Any]) -> Outcome[Any]:
-    """``run``, with observers."""
-    outcome, recorder = _watched(plan, value, context, observers)
-    recorder.tell(Ended(outcome))
+    """``run``, with observers. Errors: what an observer raises."""
+    try:
+        outcome, recorder = _watched(plan, value, context, observers)
+        recorder.tell(Ended(outcome))
+    except Halt as halt:
+        raise halt.reason from None
     return outcome
 
 
@@ -193,9 +195,12 @@ async def _awatched(
 async def arun_watched(
     plan: Any, value: Any, context: Context, limits: Limits, observers: Collection[Any]
 ) -> Outcome[Any]:
-    """``arun``, with observers."""
-    outcome, recorder = await _awatched(plan, value, context, limits, observers)
-    recorder.tell(Ended(outcome))
+    """``arun``, with observers. Errors: what an observer raises."""
+    try:
+        outcome, recorder = await _awatched(plan, value, context, limits, observers)
+        recorder.tell(Ended(outcome))
+    except Halt as halt:
+        raise halt.reason from None
     return outcome
 
 

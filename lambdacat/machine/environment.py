@@ -156,7 +156,7 @@ class ActionCall:
             env.recorder.emitted(row, chunk)
         else:
             # From a worker thread; the clock and the observers live where the run does.
-            env.post(lambda: env.recorder.emitted(row, chunk))
+            env.post(lambda: env.recorder.posted(row, chunk))
 
 
 def attempt_of(stack: Any) -> int:

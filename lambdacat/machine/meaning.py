@@ -23,10 +23,10 @@ from lambdacat.fault import (
     located,
     settled,
 )
-from lambdacat.machine.fork import Fork, Join, Turn, enter_join
+from lambdacat.machine.fork import Fork, Join, Retold, Turn, enter_join
 from lambdacat.machine.ops import CLOSE_LOST, CLOSE_WON, FAIL, LEAVE, LOST, PAUSE, WON, State, _Drop, _Leave, fault_of
 from lambdacat.machine.pausing import enter_ask, enter_sleep_until
-from lambdacat.machine.segment import Request, Segment, pieces, straight
+from lambdacat.machine.segment import Request, Segment, pieces, straight, unread
 from lambdacat.machine.trail import Kind, Trail
 from lambdacat.optics import Iso, Lens, Traversal
 from lambdacat.plan import (
@@ -47,6 +47,7 @@ from lambdacat.plan import (
     _Fail,
     _Identity,
 )
+from lambdacat.telling import is_all_kernel
 
 # --- requests --------------------------------------------------------------------------------------------------------
 
@@ -64,6 +65,12 @@ class Spin(Request):
 
     def inside(self, value: Any, stack: Any) -> State:
         return _turn(self.node, value, 0, stack)
+
+
+def untested(spin: Spin, error: Exception, value: Any, stack: Any) -> State:
+    """The state after the condition of a loop raised."""
+    node = spin.node
+    return FAIL, fault_of(error, Trail(stack, (), value, node), node.name, value), stack
 
 
 class Spent:
@@ -422,21 +429,30 @@ def advance(op: Any, value: Any, stack: Any, table: Table = MEANING) -> State:
 
 def raised(error: Exception, op: Any, value: Any, stack: Any) -> State:
     """A user's function raised between two requests: a selector, lens, condition, handler, join or score."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_frame.f_globals.get("__name__", "").startswith("lambdacat."):
-        trace = trace.tb_next
-    if trace is not None:
-        error.__traceback__ = trace
     if op is LEAVE or op is FAIL:
         while op is FAIL and stack[0].fail is None:
             stack = stack[3]
-        _, node, _, stack = stack
+        kind, node, data, stack = stack
+        value = _given(kind, data, value)
     elif isinstance(op, Plan):
         node = op
+    elif isinstance(op, Sleep):
+        # Its schedule raised: what it would try again must not meet the same schedule once more.
+        node, stack = op.node, stack[3]
     elif isinstance(op, Segment):
         node = op.leaves[0].node
-    elif isinstance(op, (Join, Turn)):
+    elif isinstance(op, (Join, Retold, Turn)):
         node, value = op.fork.node, op.fork.value
     else:
         node = op.node
-    return FAIL, fault_of(error, Trail(stack, (), value, node), node.name, value), stack
+    looks = isinstance(node, Focus) and op is node and is_all_kernel(error.__traceback__)
+    found = unread(node, (), (node.reads,), value) if looks else None
+    reading = "" if found is None else found.reading
+    return FAIL, fault_of(error, Trail(stack, (), value, node), node.name, value, reading=reading), stack
+
+
+def _given(kind: Kind, data: Any, value: Any) -> Any:
+    """What the node of a frame was given, where that is not the value or fault that it is left by."""
+    if kind is TRIES:
+        return data[1]
+    return data if kind in (TRY, ATTEMPT, PART) else value

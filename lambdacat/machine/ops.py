@@ -8,6 +8,7 @@ from lambdacat.fault import ActionFailed, Fault, MergeConflict, Unanswered, Unav
 from lambdacat.machine.segment import Fell, Request, Segment, Suspends
 from lambdacat.machine.trail import Trail
 from lambdacat.merging import Conflict
+from lambdacat.telling import trimmed
 
 State = tuple[Any, Any, Any]
 
@@ -37,7 +38,10 @@ FAIL = _Drop("FAIL")
 
 
 class Halt(BaseException):
-    """Stops a run at once, past every policy, handler and retry: its journal cannot be kept, or is another plan's."""
+    """Stops a run at once, past every policy, handler and retry.
+
+    Its journal cannot be kept or is another plan's, or one of its observers raised.
+    """
 
     def __init__(self, reason: Any) -> None:
         super().__init__(reason)
@@ -84,8 +88,8 @@ class Close(Request):
 CLOSE_WON, CLOSE_LOST = Close(True), Close(False)
 
 
-def fault_of(error: Exception, site: Trail, name: str, value: Any, branches: Any = None) -> Fault:
-    """The fault that an exception is."""
+def fault_of(error: Exception, site: Trail, name: str, value: Any, branches: Any = None, reading: str = "") -> Fault:
+    """The fault that an exception is; ``reading`` is the lens that raised it, if one did."""
     if isinstance(error, Conflict):
         names = tuple(f"{i} {branches[i].name}" if branches else f"part [{i}]" for i in error.branches)
         return MergeConflict(path=error.place, branches=names, at=site, name=name, input=value)
@@ -93,11 +97,12 @@ def fault_of(error: Exception, site: Trail, name: str, value: Any, branches: Any
         return Unavailable(what=error.what, reason=error.reason, at=site, name=name, input=value)
     if isinstance(error, Suspends):
         return WouldBlock(at=site, name=name, input=value)
-    return ActionFailed(error=error, at=site, name=name, input=value)
+    return ActionFailed(error=trimmed(error), reading=reading, at=site, name=name, input=value)
 
 
 def fallen(segment: Segment, fell: Fell, stack: Any) -> State:
     """The state after a straight run failed."""
     leaf = segment.leaves[fell.index]
-    site = Trail(stack, leaf.at, fell.value, leaf.node)
-    return FAIL, fault_of(fell.error, site, leaf.node.name, fell.value), stack
+    node, at, reading = leaf.unread(fell.error, fell.value) or (leaf.node, leaf.at, "")
+    site = Trail(stack, at, fell.value, node)
+    return FAIL, fault_of(fell.error, site, node.name, fell.value, reading=reading), stack

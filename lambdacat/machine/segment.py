@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 from lambdacat.plan import Call, Focus, Plan, Pure, Sequence, Task
+from lambdacat.telling import is_all_kernel, trimmed
 from lambdacat.wiring import AWAITABLE, wired
 
 
@@ -19,17 +20,57 @@ class Request:
         raise TypeError(f"every interpreter answers {type(self).__name__}")
 
 
+class Unread(NamedTuple):
+    """A lens that could not read what it was given."""
+
+    node: Plan[Any, Any]
+    at: tuple[str | int, ...]
+    reading: str
+    """The lens, in its own words."""
+
+
+def unread(node: Plan[Any, Any], at: tuple[str | int, ...], lenses: tuple[Any, ...], value: Any) -> Unread | None:
+    """The first of a node's lenses that cannot read ``value``."""
+    for lens in lenses:
+        try:
+            _read(lens, value)
+        except Exception:  # noqa: BLE001  whatever a lens raises, it could not read
+            return Unread(node, at, repr(lens))
+    return None
+
+
+def _read(optic: Any, value: Any) -> None:
+    if hasattr(optic, "get"):
+        optic.get(value)
+    else:
+        (optic.get_all if hasattr(optic, "get_all") else optic.parts)(value)
+
+
 class Leaf:
     """One leaf of a straight run: its node, how it is called, and where it stands below the run."""
 
-    __slots__ = ("at", "call", "fn", "mode", "node")
+    __slots__ = ("at", "call", "fn", "focus", "mode", "node")
 
-    def __init__(self, node: Plan[Any, Any], call: Call, at: tuple[str | int, ...]) -> None:
+    def __init__(
+        self, node: Plan[Any, Any], call: Call, at: tuple[str | int, ...], focus: Focus[Any, Any] | None = None
+    ) -> None:
         self.node = node
         self.call = call
         self.fn = call.fn
         self.mode = call.mode
         self.at = at
+        self.focus = focus
+        """The focus around it, where the two are called as one."""
+
+    def unread(self, error: Exception, value: Any) -> Unread | None:
+        """Which lens cannot read ``value``, if it is that what raised: asked when the call has failed."""
+        if not is_all_kernel(error.__traceback__):
+            return None  # the action had begun, and may have changed what it was given
+        if self.focus is not None:
+            if (found := unread(self.focus, self.at[:-1], (self.focus.reads,), value)) is not None:
+                return found
+            value = self.focus.reads.get(value)
+        return unread(self.node, self.at, getattr(self.node, "reads", None) or (), value)
 
 
 class Segment(Request):
@@ -73,7 +114,7 @@ def _fused_focus(node: Focus[Any, Any], at: tuple[str | int, ...]) -> Leaf | Non
     call = inner.call
     writes = (node.reads if node.writes is None else node.writes,)
     fn = wired(call.fn, (node.reads,), writes, call.mode == "await", call.wants_context, call.probe)
-    return Leaf(inner.node, Call(fn, call.mode, call.wants_context, call.probe), inner.at)
+    return Leaf(inner.node, Call(fn, call.mode, call.wants_context, call.probe), inner.at, node)
 
 
 Pieces = tuple[tuple[Any, ...], tuple[Any, ...]]
@@ -119,7 +160,7 @@ class Fell:
 
     def __init__(self, index: int, error: Exception, value: Any) -> None:
         self.index = index
-        self.error = error
+        self.error = trimmed(error)
         self.value = value
 
 
@@ -153,7 +194,7 @@ def flat(fns: tuple[Any, ...], value: Any) -> Any:
         for fn in todo:
             value = fn(value)
     except Exception as error:  # noqa: BLE001  where a user's exception becomes a fault
-        return _fell(fns, todo, error, value)
+        return fell_at(fns, todo, error, value)
     return value
 
 
@@ -165,12 +206,10 @@ def flat_probing(fns: tuple[Any, ...], value: Any) -> Any:
             made = fn(value)
             value = finish(made) if AWAITABLE[type(made)] else made
     except Exception as error:  # noqa: BLE001  where a user's exception becomes a fault
-        return _fell(fns, todo, error, value)
+        return fell_at(fns, todo, error, value)
     return value
 
 
-def _fell(fns: tuple[Any, ...], todo: Any, error: Exception, value: Any) -> Fell:
-    if error.__traceback__ is not None:
-        # The traceback starts in the user's own function.
-        error.__traceback__ = error.__traceback__.tb_next
+def fell_at(fns: tuple[Any, ...], todo: Any, error: Exception, value: Any) -> Fell:
+    """The failure of the function that ``todo``, an iterator over ``fns``, gave last."""
     return Fell(len(fns) - 1 - todo.__length_hint__(), error, value)

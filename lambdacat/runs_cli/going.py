@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar, final
 from attrs import field, frozen
 
 from lambdacat.codec import Codecs
-from lambdacat.commands import load, looked_up, value_for
+from lambdacat.commands import context_named, load, looked_up, value_for
 from lambdacat.context import Context
 from lambdacat.fault import Outcome, Unanswered, shortened
 from lambdacat.interpreters.arun import arun
@@ -45,6 +45,7 @@ class Going:
     plan: str
     """How the command line names it."""
     codecs: str | None
+    context: str | None
     progress: bool = field(kw_only=True)
     """Whether steps are shown while they run."""
 
@@ -55,7 +56,9 @@ class Going:
     def hint(self, run: str) -> str:
         """How somebody who stopped a run goes on with it."""
         words = ["lambdacat", "runs", "resume", str(self.file), run, "--plan", self.plan]
-        return plain(f"to go on: {shlex.join([*words, *(('--codecs', self.codecs) if self.codecs else ())])}")
+        for option, name in (("--codecs", self.codecs), ("--context", self.context)):
+            words += [option, name] if name else []
+        return plain(f"to go on: {shlex.join(words)}")
 
 
 def codecs_named(spec: str | None) -> Codecs:
@@ -77,7 +80,7 @@ def codecs_named(spec: str | None) -> Codecs:
 @plainly
 def begin(going: Going, given: str | None, mode: Literal["async", "sync"]) -> Shown:
     """Begin a run, or go on with the one of that name. Errors: ``UsageError`` when it began with another input."""
-    plan = load(going.plan)
+    plan, context = load(going.plan), context_named(going.context)
     journal = going.journal(going.run)
     begun = _begun(going)
     if begun is None:
@@ -88,28 +91,32 @@ def begin(going: Going, given: str | None, mode: Literal["async", "sync"]) -> Sh
         if given is not None:
             _check_input(going, plan, value_for(plan, given))
     if mode == "sync":
-        outcome = _in_this_thread(going, plan, value, journal)
-    elif value is RECORDED:
-        outcome = _conducted(going, plan, lambda seen: resume(plan, journal, observers=seen), journal)
+        with stopped_here(going.hint(going.run)), _watched(going, plan) as seen:
+            outcome = run_durable(plan, value, journal, context, seen)
     else:
-        outcome = _conducted(going, plan, lambda seen: arun(plan, value, journal=journal, observers=seen), journal)
+        outcome = _conducted(going, plan, journal, lambda seen: _gone(plan, value, journal, context, seen))
     return ended(outcome, going.file, going.run, "text")
 
 
-def _in_this_thread(going: Going, plan: Plan[Any, Any], value: Any, journal: SqliteJournal) -> Outcome[Any]:
-    with stopped_here(going.hint(going.run)), _watched(going, plan) as seen:
-        return run_durable(plan, value, journal, Context(), seen)
+def _gone(
+    plan: Plan[Any, Any], value: Any, journal: SqliteJournal, context: Context, seen: Collection[Observer]
+) -> Coroutine[Any, Any, Outcome[Any]]:
+    if value is RECORDED:
+        return resume(plan, journal, context=context, observers=seen)
+    return arun(plan, value, journal=journal, context=context, observers=seen)
 
 
 @plainly
 def go_on(going: Going, form: Form, *, again: bool) -> Shown:
     """Go on with a run. Errors: ``UsageError`` when it has not begun, or the plan is another."""
     found = _begun_in(going.file, going.run)
-    plan = load(going.plan)
+    plan, context = load(going.plan), context_named(going.context)
     if not again:
         _check_not_aside(found)
     journal = going.journal(going.run)
-    outcome = _conducted(going, plan, lambda seen: resume(plan, journal, observers=seen, again=again), journal)
+    outcome = _conducted(
+        going, plan, journal, lambda seen: resume(plan, journal, context=context, observers=seen, again=again)
+    )
     return ended(outcome, going.file, going.run, form)
 
 
@@ -151,12 +158,13 @@ def _check_input(going: Going, plan: Plan[Any, Any], value: Any) -> None:
 def replayed(going: Going, form: Form, *, changed: tuple[str, ...], into: str | None) -> Shown:
     """Run again with changed steps. Errors: ``UsageError`` for an unknown step, and for a new run that is there."""
     _begun_in(going.file, going.run)
-    plan = load(going.plan)
+    plan, context = load(going.plan), context_named(going.context)
     source = journal_at_rest(going.file, going.run, codecs_named(going.codecs))
     target = None if into is None else going.journal(_free(going.file, into))
     made = _conducted(
-        going, plan, lambda seen: replay(plan, source, changed=changed, into=target, observers=seen), target
-    )
+        going, plan, target,
+        lambda seen: replay(plan, source, changed=changed, into=target, context=context, observers=seen),
+    )  # fmt: skip
     return ended_replay(made, going.file, into, form)
 
 
@@ -200,8 +208,8 @@ def _free(file: Path, run: str) -> str:
 def _conducted(
     going: Going,
     plan: Plan[Any, Any],
-    work: Callable[[Collection[Observer]], Coroutine[Any, Any, T]],
     journal: SqliteJournal | None,
+    work: Callable[[Collection[Observer]], Coroutine[Any, Any, T]],
 ) -> T:
     """What comes of the work, on an event loop. Errors: ``Interrupted`` with how to go on."""
     with _watched(going, plan) as seen:

@@ -16,6 +16,7 @@ Form = Literal["text", "json"]
 Command = Callable[[argparse.Namespace], "Shown"]
 
 PLAN = "the plan of the run: package.module:plan or path/to/file.py:plan"
+CONTEXT = "what the plan's tasks may ask for: module:name of a Context, of a mapping, or of a function that gives one"
 CODECS = "the Codecs that the journal was written with, or a sequence for Codecs: package.module:codecs"
 EPILOG = """\
 exit codes:
@@ -80,6 +81,10 @@ def _plan_words(command: argparse.ArgumentParser, *, required: bool = True) -> N
     command.add_argument("--codecs", metavar="NAME", help=CODECS)
 
 
+def _context_words(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--context", metavar="NAME", help=CONTEXT)
+
+
 def _show_words(command: argparse.ArgumentParser) -> None:
     command.add_argument("--plan", metavar="PLAN", help=f"{PLAN}; it is drawn, and held against the run")
     command.add_argument("--last", type=count, metavar="N", help="only the last N entries (default: all)")
@@ -87,6 +92,7 @@ def _show_words(command: argparse.ArgumentParser) -> None:
 
 def _resume_words(command: argparse.ArgumentParser) -> None:
     _plan_words(command)
+    _context_words(command)
     command.add_argument("--again", action="store_true", help="also a run that is set aside")
     _progress_words(command)
 
@@ -104,6 +110,7 @@ def _answer_words(command: argparse.ArgumentParser) -> None:
 
 def _replay_words(command: argparse.ArgumentParser) -> None:
     _plan_words(command)
+    _context_words(command)
     add = command.add_argument
     add("--changed", action="append", required=True, metavar="STEP", help="a step that has changed; may be repeated")
     add("--into", metavar="NEW_RUN", help="keep the new run in the file, under this name")
@@ -141,7 +148,7 @@ def begin(given: argparse.Namespace) -> Shown:
     """``run --journal``: begin a run, or go on with it."""
     from lambdacat.runs_cli.going import Going, begin
 
-    going = Going(given.journal, given.run_id, given.plan, given.codecs, progress=_progress(given))
+    going = Going(given.journal, given.run_id, given.plan, given.codecs, given.context, progress=_progress(given))
     return begin(going, given.input, given.mode)
 
 
@@ -160,7 +167,7 @@ def _show(given: argparse.Namespace) -> Shown:
 def _resume(given: argparse.Namespace) -> Shown:
     from lambdacat.runs_cli.going import Going, go_on
 
-    going = Going(given.file, given.run, given.plan, given.codecs, progress=_progress(given))
+    going = Going(given.file, given.run, given.plan, given.codecs, given.context, progress=_progress(given))
     return go_on(going, given.form, again=given.again)
 
 
@@ -175,7 +182,7 @@ def _answer(given: argparse.Namespace) -> Shown:
 def _replay(given: argparse.Namespace) -> Shown:
     from lambdacat.runs_cli.going import Going, replayed
 
-    going = Going(given.file, given.run, given.plan, given.codecs, progress=_progress(given))
+    going = Going(given.file, given.run, given.plan, given.codecs, given.context, progress=_progress(given))
     return replayed(going, given.form, changed=tuple(given.changed), into=given.into)
 
 
@@ -195,4 +202,4 @@ def _prune(given: argparse.Namespace) -> Shown:
 
 
 def _progress(given: argparse.Namespace) -> bool:
-    return sys.stderr.isatty() and not given.no_progress
+    return sys.stderr is not None and sys.stderr.isatty() and not given.no_progress

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from lambdacat.codec import Codec
 from lambdacat.state.agent import AgentState
@@ -13,21 +13,16 @@ from lambdacat.state.logged import LoggedMap
 from lambdacat.state.memory import Entry, Memory, Newest, Refuse
 from lambdacat.state.origin import Origin
 
-STATE_CODECS: Final[tuple[type | Codec, ...]] = (
+
+def _ours(cls: Any, **options: Any) -> Codec:
+    # A user's own Entry or Memory is stored under that name; these leave it to them.
+    return Codec(cls, name=f"lambdacat.{cls.__name__}", **options)
+
+
+STATE_CODECS: Final[tuple[Codec, ...]] = (
     # Written as the plain map, whose form has one order whatever the run.
-    Codec(LoggedMap, encode=LoggedMap.plain, decode=LoggedMap),
-    AgentState,
-    Memory,
-    Entry,
-    Origin,
-    Capacity,
-    Oldest,
-    LeastUsed,
-    LeastRecent,
-    Refuse,
-    Newest,
-    Upkeep,
-    Beliefs,
-    Belief,
+    _ours(LoggedMap, encode=LoggedMap.plain, decode=LoggedMap),
+    *map(_ours, (AgentState, Memory, Entry, Origin, Upkeep, Beliefs, Belief)),
+    *map(_ours, (Capacity, Oldest, LeastUsed, LeastRecent, Refuse, Newest)),
 )
 """The classes of this package that a state may hold: ``Codecs(*STATE_CODECS, MyClass)``."""

@@ -153,7 +153,9 @@ class FileStore(ValueStore):
             with self._locked() as lock:
                 self._drop()
                 yield
-                _count(lock)
+                # Those who watch look once more before they give up: a count that fails loses nothing.
+                with suppress(OSError):
+                    _count(lock)
 
     @contextmanager
     def _locked(self) -> Iterator[int]:
@@ -164,7 +166,8 @@ class FileStore(ValueStore):
             yield lock
         finally:
             # A child that was forked meanwhile has the file open too, and would keep the lock.
-            fcntl.flock(lock, fcntl.LOCK_UN)
+            with suppress(OSError):
+                fcntl.flock(lock, fcntl.LOCK_UN)
             os.close(lock)
 
     def _take(self, lock: int) -> None:

@@ -21,6 +21,9 @@ try:
 except ImportError as error:
     raise ImportError("RedisStore needs a client: pip install 'lambdacat[redis]'") from error
 
+_LOAD = """
+return {redis.call('HMGET', KEYS[1], 'version', 'mark', 'digest', 'data'), redis.call('ZSCORE', KEYS[2], ARGV[1])}
+"""
 _SAVE = """
 local found = redis.call('HGET', KEYS[1], 'version') or '0'
 if ARGV[2] == '' and tonumber(found) > tonumber(ARGV[3]) or ARGV[2] ~= '' and ARGV[2] ~= found then
@@ -57,6 +60,7 @@ class RedisStore(ValueStore):
         )
         self._place = _public(url)
         self._seconds = seconds_of(seconds)
+        self._load_script = self._client.register_script(_LOAD)
         self._save_script = self._client.register_script(_SAVE)
         self._remove_script = self._client.register_script(_REMOVE)
         self._trusted = False
@@ -77,10 +81,8 @@ class RedisStore(ValueStore):
 
     def _load(self, key: str) -> Cell | None:
         raw = key.encode()
-        with self._asking() as client, client.pipeline(transaction=True) as both:
-            both.hmget(self._of("cell", raw), "version", "mark", "digest", "data")
-            both.zscore(self._of("keys"), raw)
-            row, listed = both.execute()
+        with self._asking():
+            row, listed = self._load_script(self._names_of(raw), [raw])
         if None not in row:
             return _cell(row, self._where(key))
         if listed is not None or row != [None] * 4:
@@ -156,7 +158,7 @@ class RedisStore(ValueStore):
         try:
             yield
         except redis.ResponseError as error:
-            if str(error).startswith("WRONGTYPE"):
+            if "WRONGTYPE" in str(error):
                 raise StateCorrupt(
                     "something else has its names on this server; use another space", self.name
                 ) from error

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from hashlib import blake2b
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any, final
+from typing import final
 
 from lambdacat.codec import StateCorrupt
 from lambdacat.fault import Unanswered
 from lambdacat.store.cells import Cell, after, next_version, seconds_of
 from lambdacat.store.kept import Kept
-from lambdacat.store.sqlite_file import clean, create, opened, transaction
+from lambdacat.store.sqlite_file import clean, create, is_outside, opened, transaction
 from lambdacat.store.values import Classes, Sealed, ValueStore
 from lambdacat.store.watching import Polled
+
+_LOAD = "select version, mark, digest, data from cells where key = ?"
+_SAVE = """
+insert into cells (key, spelling, version, mark, digest, data) values (?, ?, ?, ?, ?, ?)
+on conflict (key) do update set spelling = excluded.spelling, version = excluded.version, mark = excluded.mark,
+digest = excluded.digest, data = excluded.data
+"""
 
 
 @final
@@ -31,7 +39,7 @@ class SqliteStore(ValueStore):
         self.seconds = seconds_of(seconds)
         self._kept = Kept(self._connected, sqlite3.Connection.close)
         self._sound = False
-        """Whether the whole file was checked since it was opened."""
+        """Whether all keys were checked since the file was opened."""
 
     @property
     def name(self) -> str:
@@ -42,13 +50,7 @@ class SqliteStore(ValueStore):
 
     def _load(self, key: str) -> Cell | None:
         with self._asking() as database:
-            row = database.execute(
-                "select version, mark, digest, data from cells where key = ?", (key.encode(),)
-            ).fetchone()
-            if row is None:
-                self._check(database)
-                return None
-        return self._cell(key, row)
+            return self._found(database, key)
 
     def _names(self, prefix: str) -> Iterable[str]:
         return self._versions(prefix)
@@ -59,17 +61,22 @@ class SqliteStore(ValueStore):
             return dict(_listed(database, prefix.encode()))
 
     def _check(self, database: sqlite3.Connection) -> None:
-        """The whole file, once, before anything is said not to be there: damage must not look like absence."""
+        """All keys, once, before anything is said not to be there: damage must not look like absence."""
         if not self._sound:
             said = [row[0] for row in database.execute("pragma integrity_check(1)")]
             if said != ["ok"]:
                 raise StateCorrupt(f"the database is damaged: {said[0]}", self.name)
-            for key, *row in database.execute("select key, version, mark, digest, data from cells"):
-                text = bytes(key).decode(errors="replace")
-                self._cell(text, row).checked(text, self._where(text))
+            # A value that is damaged is noticed when it is read; it keeps nobody from the others.
+            for key, spelling in database.execute("select key, spelling from cells"):
+                if not isinstance(key, bytes) or spelling != _spelling(key):
+                    raise StateCorrupt(f"a key is damaged: {key!r} is there", self.name)
             self._sound = True
 
-    def _cell(self, key: str, row: Sequence[Any]) -> Cell:
+    def _found(self, database: sqlite3.Connection, key: str) -> Cell | None:
+        row = database.execute(_LOAD, (key.encode(),)).fetchone()
+        if row is None:
+            self._check(database)
+            return None
         # A flipped bit can give a column another type.
         if tuple(map(type, row)) != (int, bytes, str, bytes):
             raise StateCorrupt("what is there is not what was written", self._where(key))
@@ -80,31 +87,23 @@ class SqliteStore(ValueStore):
 
     def _save(self, key: str, sealed: Sealed, expected: int | None) -> int:
         with self._asking() as database, transaction(database):
-            found, floor = self._standing(database, key)
-            made = sealed(next_version(key, found=found, expected=expected, floor=floor))
-            database.execute(
-                "insert into cells (key, version, mark, digest, data) values (?, ?, ?, ?, ?) on conflict (key) do"
-                " update set version=excluded.version, mark=excluded.mark, digest=excluded.digest, data=excluded.data",
-                (key.encode(), made.version, made.mark.encode(), made.digest, made.data),
-            )
+            cell, floor = self._found(database, key), _floor(database)
+            if cell is not None and expected is not None:
+                cell.checked(key, self._where(key))
+            found = 0 if cell is None else cell.version
+            raw, made = key.encode(), sealed(next_version(key, found=found, expected=expected, floor=floor))
+            row = raw, _spelling(raw), made.version, made.mark.encode(), made.digest, made.data
+            database.execute(_SAVE, row)
         return made.version
 
     def _remove(self, key: str) -> bool:
         with self._asking() as database, transaction(database):
-            found, floor = self._standing(database, key)
-            if not found:
+            cell = self._found(database, key)
+            if cell is None:
                 return False
-            database.execute("update floor set version = ?", (max(found, floor),))
+            database.execute("update floor set version = ?", (max(cell.version, _floor(database)),))
             database.execute("delete from cells where key = ?", (key.encode(),))
         return True
-
-    def _standing(self, database: sqlite3.Connection, key: str) -> tuple[int, int]:
-        """The version of the key, 0 for none, and the highest that was ever deleted."""
-        row = database.execute("select version from cells where key = ?", (key.encode(),)).fetchone()
-        if row is None:
-            self._check(database)
-        floor = database.execute("select version from floor").fetchone()
-        return (0 if row is None else row[0]), floor[0]
 
     # The file ------------------------------------------------------------------------------------------------------
 
@@ -126,10 +125,12 @@ class SqliteStore(ValueStore):
     def _named(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.OperationalError as error:
-            raise Unanswered(f"the store {self.name}", str(error)) from error
         except sqlite3.DatabaseError as error:
+            if is_outside(error):
+                raise Unanswered(f"the store {self.name}", str(error)) from error
             raise StateCorrupt(f"the database is damaged: {error}", self.name) from error
+        except UnicodeDecodeError as error:  # in what SQLite wanted to say of a damaged schema
+            raise StateCorrupt("the database is damaged", self.name) from error
         except OSError as error:
             raise Unanswered(f"the store {self.name}", str(error)) from error
 
@@ -146,6 +147,19 @@ class SqliteStore(ValueStore):
     def close(self) -> None:
         """Let go of the file; the next use opens it again."""
         self._kept.drop()
+
+
+def _floor(database: sqlite3.Connection) -> int:
+    """The highest version that was ever deleted."""
+    row = database.execute("select version from floor").fetchone()
+    if row is None or type(row[0]) is not int:
+        raise StateCorrupt("the database is damaged: it does not say which versions were deleted")
+    return row[0]
+
+
+def _spelling(key: bytes) -> bytes:
+    """What a key is checked by."""
+    return blake2b(key, digest_size=8).digest()
 
 
 def _listed(database: sqlite3.Connection, prefix: bytes) -> Iterator[tuple[str, int]]:

@@ -15,7 +15,8 @@ from lambdacat.store.folders import flush_folder
 
 _SCHEMA = """
 create table cells (
-    key blob not null unique, version integer not null, mark blob not null, digest text not null, data blob not null
+    key blob not null unique, spelling blob not null,
+    version integer not null, mark blob not null, digest text not null, data blob not null
 );
 create table floor (version integer not null);
 insert into floor values (0);
@@ -23,6 +24,30 @@ insert into floor values (0);
 _LAYOUT = 1
 """What the file says in ``user_version``."""
 _MAKING = "-making-"
+
+
+_OUTSIDE = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_AUTH,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_NOLFS,
+        sqlite3.SQLITE_PROTOCOL,
+        sqlite3.SQLITE_INTERRUPT,
+    }
+)
+
+
+def is_outside(error: sqlite3.Error) -> bool:
+    """Whether it says something of the machine, and not of what is in the file."""
+    # The first byte of a code is its family.
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF in _OUTSIDE
 
 
 @contextmanager

@@ -17,6 +17,17 @@ if TYPE_CHECKING:
     from lambdacat.testing.optic_laws import check_lens_laws, check_prism_laws, check_traversal_laws
     from lambdacat.testing.sample import Sample
     from lambdacat.testing.shrinking import shrink
+    from lambdacat.testing.state_laws import (
+        Edit,
+        Evidence,
+        capacities,
+        check_belief_laws,
+        check_memory_laws,
+        edits,
+        evidence,
+        memories,
+        origins,
+    )
     from lambdacat.testing.strategies import lenses, number_plans, plans, states, suspending_plans
     from lambdacat.testing.stubbing import Answer, stub
     from lambdacat.testing.suites import SUITES, LawResult, check_interpreter_laws, interpreters, run_suites
@@ -32,6 +43,7 @@ _HOMES = {
         "merge_laws": "check_merge_laws",
         "model": "TooManyOutcomes possible",
         "optic_laws": "check_lens_laws check_prism_laws check_traversal_laws",
+        "state_laws": "Edit Evidence capacities check_belief_laws check_memory_laws edits evidence memories origins",
         "strategies": "lenses number_plans plans states suspending_plans",
         "sample": "Sample",
         "shrinking": "shrink",
@@ -56,6 +68,8 @@ __all__ = [
     "Answer",
     "Called",
     "Deadlock",
+    "Edit",
+    "Evidence",
     "LawResult",
     "Recorder",
     "Sample",
@@ -64,15 +78,22 @@ __all__ = [
     "VirtualClock",
     "awake",
     "blurred",
+    "capacities",
+    "check_belief_laws",
     "check_interpreter_laws",
     "check_lens_laws",
+    "check_memory_laws",
     "check_merge_laws",
     "check_prism_laws",
     "check_traversal_laws",
+    "edits",
+    "evidence",
     "fails",
     "interpreters",
     "lenses",
+    "memories",
     "number_plans",
+    "origins",
     "plans",
     "possible",
     "run_suites",

@@ -78,6 +78,21 @@ def other_note(notes: tuple[str, ...]) -> tuple[str, ...]:
     return (*notes, "also noted")
 
 
+def counted(first: int, second: int = 1) -> int:
+    """A number that tells which others it came from, and in which order."""
+    return (3 * first + 5 * second + 1) % _PRIME
+
+
+def note_down(notes: tuple[str, ...], *numbers: int) -> tuple[str, ...]:
+    """One more note: how many there were, and the numbers."""
+    return (*notes, "-".join(map(str, (len(notes), *numbers))))
+
+
+def length(notes: tuple[str, ...]) -> int:
+    """How many notes there are."""
+    return len(notes)
+
+
 def bump_left(state: Sample) -> Sample:
     """The state with the next number on the left."""
     return evolve(state, left=add_one(state.left))

@@ -26,7 +26,7 @@ from lambdacat.testing.blur import blurred
 from lambdacat.testing.model import TooManyOutcomes, possible
 from lambdacat.testing.proving import Draw
 from lambdacat.testing.sample import LEFT, NUMBERS, POINT, REACHES, RIGHT, Sample, X, Y
-from lambdacat.testing.strategies import LEAVES, LONG, number_plans, plans, side_by_side, states
+from lambdacat.testing.strategies import LEAVES, LONG, number_plans, plans, side_by_side, stages, states
 
 Interpreter = Callable[[Plan[Any, Any], Any], Outcome[Any]]
 """A user's way to run a plan on a value."""
@@ -84,7 +84,7 @@ def _equal(left: Plan[Any, Any], right: Plan[Any, Any]) -> None:
 
 def agreement(run_plan: Interpreter, draw: Draw) -> None:
     """Every outcome is one that the reference allows; for most plans there is exactly one."""
-    p, value = draw(plans()), draw(states())
+    p, value = draw(plans() | stages()), draw(states())
     assert_possible(p, value, outcome_from(run_plan, p, value))
 
 

@@ -198,6 +198,37 @@ def _grown(inner: SearchStrategy[States]) -> SearchStrategy[States]:
     )
 
 
+@st.composite
+def stages(draw: st.DrawFn) -> States:
+    """Rows of ``&`` over tasks on a few fields, one barrier after the other: what ``optimise`` may take apart."""
+    return draw(_stages())
+
+
+@cache
+def _stages() -> SearchStrategy[States]:
+    step = st.sampled_from(_steps())
+    row = st.lists(step, min_size=2, max_size=3).map(side_by_side)
+    return st.lists(row | row | step, min_size=2, max_size=3).map(lambda rows: sequence(*rows))
+
+
+def _steps() -> tuple[States, ...]:
+    """Tasks from one or two fields to one, and those that add to what branches merge, or read it."""
+    fields = dict(zip(("left", "right", "x", "y"), NUMBERS, strict=False))
+    found: list[States] = []
+    for name, one in fields.items():
+        note = task(reads=(NOTES, one), writes=NOTES, name=f"note {name}", blocking="inline")(act.note_down)
+        count = task(reads=NOTES, writes=one, name=f"count to {name}", blocking="inline")(act.length)
+        found += [note, count]
+        for other, two in fields.items():
+            step = task(reads=two, writes=one, name=f"{other} to {name}", blocking="inline")(act.counted)
+            # Twice, since steps from two fields, of which there are as many again, seldom follow one branch alone.
+            found += [step, step]
+            if one is not two:
+                both = task(reads=(one, two), writes=one, name=f"{name} and {other} to {name}", blocking="inline")
+                found.append(both(act.counted))
+    return tuple(found)
+
+
 def side_by_side(row: Sequence[States]) -> States:
     """The plans joined by ``&``, or one after the other where their declared writes meet."""
     try:

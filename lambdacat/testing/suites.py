@@ -150,6 +150,26 @@ def _plain_cases(suite: str, laws: Collection[Callable[[Any], None]]) -> Iterato
         yield Case(suite, law_name(law), "", law)
 
 
+def _state_cases(suite: str, laws: Collection[Callable[..., None]], starts: Mapping[str, Any]) -> Iterator[Case]:
+    for name, start in starts.items():
+        for law in laws:
+            yield Case(suite, law_name(law), name, partial(law, start))
+
+
+def _memory_cases() -> Iterator[Case]:
+    from lambdacat.state import Capacity, Memory
+    from lambdacat.testing.state_laws import MEMORY_LAWS
+
+    return _state_cases("memory", MEMORY_LAWS, {"free": Memory(), "bounded": Memory(capacity=Capacity(entries=3))})
+
+
+def _belief_cases() -> Iterator[Case]:
+    from lambdacat.state import Beliefs
+    from lambdacat.testing.state_laws import BELIEF_LAWS
+
+    return _state_cases("beliefs", BELIEF_LAWS, {"lasting": Beliefs(), "aging": Beliefs(half_life=3600)})
+
+
 SUITES: Mapping[str, Callable[[], Iterator[Case]]] = MappingProxyType(
     {
         "plans": _plan_cases,
@@ -157,6 +177,8 @@ SUITES: Mapping[str, Callable[[], Iterator[Case]]] = MappingProxyType(
         "merge": partial(_plain_cases, "merge", MERGE_LAWS),
         "policies": partial(_plain_cases, "policies", POLICY_LAWS),
         "monads": _monad_cases,
+        "memory": _memory_cases,
+        "beliefs": _belief_cases,
     }
 )
 """The cases of each suite, by name."""
@@ -172,17 +194,26 @@ def _result(case: Case, examples: int, start: int | None) -> LawResult:
 
 
 def run_suites(
-    names: Collection[str] | None = None, *, examples: int = 100, start: int | None = None
+    names: Collection[str] | None = None,
+    *,
+    examples: int = 100,
+    start: int | None = None,
+    tell: Callable[[str], object] = str,
 ) -> tuple[LawResult, ...]:
     """Each law of the suites, tried on so many examples. None is every suite; ``start`` seeds the draws.
 
-    Errors: ``ValueError`` for a name that is no suite.
+    ``tell`` is given a line before each law. Errors: ``ValueError`` for a name that is no suite.
     """
     chosen = tuple(SUITES) if names is None else tuple(names)
     for name in chosen:
         if name not in SUITES:
             raise ValueError(f"there is no suite {name!r}; there are {', '.join(SUITES)}")
-    return tuple(_result(case, examples, start) for name in chosen for case in SUITES[name]())
+    cases = [case for name in chosen for case in SUITES[name]()]
+    results = []
+    for number, case in enumerate(cases, 1):
+        tell(f"{number} of {len(cases)}: {', '.join(filter(None, (case.suite, case.law, case.interpreter)))}")
+        results.append(_result(case, examples, start))
+    return tuple(results)
 
 
 def check_interpreter_laws(run_plan: Interpreter, *, max_examples: int = 100) -> None:

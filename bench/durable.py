@@ -1,0 +1,193 @@
+"""What a durable run costs: a step over one insert and commit by hand, its bytes, and going on with a long journal.
+
+Run ``python -m bench.durable [--pairs N] [--folder F]`` for these rows alone; they stand in the table of
+``python -m bench`` as well. The floor writes the same bytes to a database with the same settings in the same folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import sqlite3
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from itertools import count
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+
+from attrs import field, frozen
+from rpds import HashTrieMap
+
+from bench.pairs import Row, compared
+from lambdacat import Plan, SqliteJournal, arun, lens, parallel, run, sequence, task
+from lambdacat.interpreters.journal import MemoryJournal
+
+STEPS = 50
+"""Steps in one measurement."""
+BRANCHES = 16
+TICKS = 10
+LONG = 10_000
+"""Entries of a long journal."""
+
+
+@frozen
+class Counter:
+    """A small state."""
+
+    number: int = 0
+    words: str = "some words that no step here changes"
+
+
+@frozen
+class Table:
+    """A state that can be large."""
+
+    rows: HashTrieMap[str, int] = field(factory=HashTrieMap)
+    number: int = 0
+
+
+NUMBER = lens(Counter, lambda c: c.number)
+
+
+@task(reads=NUMBER, writes=NUMBER, blocking="inline")
+def more(number: int) -> int:
+    """A step that costs nothing itself."""
+    return number + 1
+
+
+@task(reads=NUMBER, writes=())
+async def seen(number: int) -> None:
+    """A branch that costs nothing itself."""
+
+
+@task
+def changed(table: Table) -> Table:
+    """A step on the whole state that changes one row."""
+    return Table(table.rows.insert("row 5", table.number), table.number + 1)
+
+
+CHAIN: Plan[Counter, Counter] = sequence(*[more] * STEPS)
+FAN: Plan[Counter, Counter] = sequence(*[parallel(*[seen] * BRANCHES, join=lambda fork, results: fork)] * TICKS)
+
+
+# --- by hand ---------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def by_hand(folder: Path, entry: bytes) -> Iterator[Callable[[int], None]]:
+    """So many inserts, each committed, with the settings of a journal that flushes."""
+    with closing(sqlite3.connect(folder / "by hand.db", isolation_level=None)) as database:
+        database.execute("pragma journal_mode=wal")
+        database.execute("pragma synchronous=full")
+        database.execute("create table if not exists entries (seq integer primary key, entry blob)")
+
+        def insert(times: int) -> None:
+            for _ in range(times):
+                database.execute("insert into entries (entry) values (?)", (entry,))
+
+        yield insert
+
+
+def _typical(plan: Plan[Counter, Counter]) -> bytes:
+    """One entry of a plan."""
+    journal = MemoryJournal()
+    asyncio.run(arun(plan, Counter(), journal=journal))
+    return list(journal.entries())[5]
+
+
+# --- questions -------------------------------------------------------------------------------------------------------
+
+
+def stepping(pairs: int) -> Row:
+    """A durable step; what a run costs besides its steps is in it."""
+    with TemporaryDirectory() as name, by_hand(Path(name), _typical(CHAIN)) as insert:
+        runs = count()
+
+        def ours() -> None:
+            run(CHAIN, Counter(), journal=SqliteJournal(Path(name, "runs.db"), run_id=f"run {next(runs)}"))
+
+        return compared("a durable step vs an insert and commit", ours, lambda: insert(STEPS), 1.5, pairs, STEPS)
+
+
+def ticking(pairs: int) -> Row:
+    """Branches that end in one tick of the event loop, whose entries go into one transaction."""
+    with TemporaryDirectory() as name, by_hand(Path(name), _typical(FAN)) as insert, asyncio.Runner() as runner:
+        runs = count()
+
+        def ours() -> None:
+            journal = SqliteJournal(Path(name, "runs.db"), run_id=f"run {next(runs)}")
+            runner.run(arun(FAN, Counter(), journal=journal))
+
+        def floor() -> None:
+            insert(BRANCHES * TICKS)
+
+        question = f"a tick of {BRANCHES} branches vs as many commits"
+        return compared(question, ours, floor, 0.3, pairs, TICKS)
+
+
+def _bytes_a_step(entries: int) -> float:
+    """How much a step adds to the journal of a state with so many entries."""
+    journal = MemoryJournal()
+    table = Table(HashTrieMap({f"row {i}": i for i in range(entries)}))
+    run(sequence(*[changed] * 10), table, journal=journal)
+    steps = [entry for entry in journal.entries() if b'"kind":"done"' in entry]
+    return median(map(len, steps))
+
+
+def sizing(pairs: int) -> Row:
+    """Bytes of a step on the whole state when that has 100,000 entries, against one with 10."""
+    large, small = _bytes_a_step(100_000), _bytes_a_step(10)
+    return Row("bytes a step, 100,000 entries vs 10", "B ", large, small, large / small, 1.05, 1)
+
+
+def resuming(pairs: int) -> Row:
+    """What going on with a long journal costs an entry, in microseconds, beyond reading its rows; the floor is one."""
+    plan = more.loop_while(NUMBER.where(lambda number: number < LONG))
+    with TemporaryDirectory() as name:
+        path, beyond = Path(name, "runs.db"), list[float]()
+        run(plan, Counter(), journal=SqliteJournal(path, run_id="long", durability="normal"))
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(pairs):
+                reading = _seconds(lambda: len(list(SqliteJournal(path, run_id="long").entries())))
+                going_on = _seconds(lambda: run(plan, Counter(), journal=SqliteJournal(path, run_id="long")))
+                beyond.append((going_on - reading) / LONG * 1e6)
+        finally:
+            gc.enable()
+    us = median(beyond)
+    return Row(f"resume of {LONG:,} entries, us an entry beyond rows", "us", us, 1.0, us, 5, pairs)
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    begin = time.perf_counter()
+    work()
+    return time.perf_counter() - begin
+
+
+QUESTIONS: tuple[Callable[[int], Row], ...] = (stepping, ticking, sizing, resuming)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Print the rows; the exit code is 1 when a reach is missed."""
+    parser = argparse.ArgumentParser(prog="python -m bench.durable", description=__doc__)
+    parser.add_argument("--pairs", type=int, default=15, help="interleaved pairs for each ratio (15)")
+    parser.add_argument("--folder", default=None, help="where the databases are; what a flush costs is up to its disk")
+    given = parser.parse_args(argv)
+    tempfile.tempdir = given.folder
+    rows = [question(given.pairs) for question in QUESTIONS]
+    for row in rows:
+        print(
+            f"{row.question:<50} {row.ours:9.4g} {row.units} {row.floor:9.4g} {row.units}"
+            f"  {row.ratio:8.3g}x  reach {row.reach:g}x"
+        )
+    return 0 if all(row.met for row in rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

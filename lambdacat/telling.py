@@ -1,0 +1,70 @@
+"""Values and exceptions of users in a few words: whatever they do, a message comes out."""
+
+from __future__ import annotations
+
+import re
+from types import FrameType, TracebackType
+
+_KERNEL = re.compile(r"lambdacat\.(?!research|testing|tools)").match
+"""Modules of the kernel, by name."""
+
+
+def is_kernel(frame: FrameType) -> bool:
+    """Whether a frame runs the kernel's own code, and not a user's."""
+    return _KERNEL(frame.f_globals.get("__name__", "")) is not None
+
+
+def is_all_kernel(trace: TracebackType | None) -> bool:
+    """Whether nothing of a user's was running when an exception was raised."""
+    while trace is not None:
+        if not is_kernel(trace.tb_frame):
+            return False
+        trace = trace.tb_next
+    return True
+
+
+def trimmed(error: Exception) -> Exception:
+    """The exception with its traceback from the user's own code on: the frames of the kernel that lead there are gone.
+
+    One that no code of the user's is part of keeps all of it.
+    """
+    trace = error.__traceback__
+    while trace is not None and is_kernel(trace.tb_frame):
+        trace = trace.tb_next
+    if trace is not None:
+        error.__traceback__ = trace
+    return error
+
+
+def shortened(value: object, width: int = 100) -> str:
+    """The value's own text, cut to ``width`` characters on one line."""
+    from reprlib import Repr
+
+    short = Repr()
+    short.maxstring = short.maxother = width
+    short.maxlist = short.maxtuple = short.maxdict = short.maxset = 6
+    try:
+        text = " ".join(short.repr(value).split())
+    except Exception as error:  # noqa: BLE001  a value whose repr raises must not hide the fault that it explains
+        text = f"<{type(value).__name__}, whose repr raised {type(error).__name__}>"
+    return text if len(text) <= width else text[: width - 3] + "..."
+
+
+def listed(values: tuple[object, ...], most: int = 10) -> str:
+    """The first few of some values, and how many there are."""
+    shown = ", ".join(shortened(value) for value in values[:most])
+    return shown if len(values) <= most else f"{shown}, ... ({len(values)} in all)"
+
+
+def said_by(error: BaseException) -> str:
+    """What an exception says of itself, in as many lines as it does."""
+    try:
+        return str(error)
+    except Exception as worse:  # noqa: BLE001  the message must come out whatever the exception does
+        return f"<its str raised {type(worse).__name__}>"
+
+
+def first_line(text: str) -> str:
+    """The first line of a text, and a sign that there are more."""
+    first, _, rest = text.strip("\n").partition("\n")
+    return f"{first} ..." if rest.strip() else first

@@ -1,0 +1,305 @@
+"""Stores on servers: that go away and come back, that stop answering, that hold what somebody else wrote."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from contextlib import closing, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import psycopg
+import pytest
+import redis
+from services import Postgres, free_port, postgres_server, redis_server, running_postgres, running_redis
+
+from lambdacat import Failure, Unavailable, run, task
+from lambdacat.codec import StateCorrupt
+from lambdacat.fault import Unanswered
+from lambdacat.store import PostgresStore, RedisStore, persisted
+from lambdacat.store.values import ValueStore
+
+__all__ = ["postgres_server", "redis_server"]
+
+SOON = 0.25
+"""Units: seconds that a server which has stopped is waited for."""
+
+
+@pytest.fixture
+def rows(postgres_server: Postgres) -> str:
+    """Tables of one's own."""
+    return postgres_server.fresh()
+
+
+# --- servers that go away --------------------------------------------------------------------------------------------
+
+
+def test_a_redis_that_was_killed_is_unanswered_and_loses_nothing_that_it_said_it_had(tmp_path: Path) -> None:
+    port = free_port()
+    with RedisStore(f"redis://127.0.0.1:{port}/0") as store:
+        with pytest.raises(Unanswered, match=f"127.0.0.1:{port}/0 lambdacat did not answer: "):
+            store.get("a key")
+        with running_redis(tmp_path, "--appendonly", "yes", "--appendfsync", "always", port=port) as url:
+            with redis.Redis.from_url(url) as client:
+                process = int(client.info("server")["process_id"])
+            store.put("a key", "a value")
+            os.kill(process, signal.SIGKILL)
+            with pytest.raises(Unanswered):
+                while True:  # until the system has ended it
+                    store.get("a key")
+        with running_redis(tmp_path, "--appendonly", "yes", port=port):
+            assert store.get("a key") == "a value"
+            assert store.swap("a key", "the next", 1) == 2
+
+
+@pytest.mark.sweep
+def test_a_postgres_that_was_killed_is_unanswered_and_loses_nothing_that_it_said_it_had() -> None:
+    port = free_port()
+    with TemporaryDirectory() as folder:
+        store = PostgresStore(f"host=127.0.0.1 port={port} user=postgres dbname=postgres")
+        with pytest.raises(Unanswered, match=f"127.0.0.1:{port}/postgres lambdacat_store did not answer: "):
+            store.get("a key")
+        with running_postgres(Path(folder), port=port):
+            store.put("a key", "a value")
+            os.kill(int(Path(folder, "data", "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
+            with pytest.raises(Unanswered):
+                while True:
+                    store.get("a key")
+        Path(folder, "data", "postmaster.pid").unlink()
+        with running_postgres(Path(folder), port=port), store:
+            assert store.get("a key") == "a value"
+            assert store.swap("a key", "the next", 1) > 1
+
+
+def test_a_connection_that_is_cut_is_made_again(rows: str) -> None:
+    with PostgresStore(rows) as store, psycopg.connect(rows, autocommit=True) as other:
+        store.put("a key", "a value")
+        other.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid()"
+            " and query like '%lambdacat_store%'"
+        )
+        with pytest.raises(Unanswered, match="lambdacat_store did not answer: "):
+            store.get("a key")
+        assert store.get("a key") == "a value"
+
+
+def test_a_watch_says_that_its_server_is_gone(tmp_path: Path) -> None:
+    with running_redis(tmp_path) as url, RedisStore(url) as store, store.watch() as watch:
+        store.put("a key", 1)
+        assert len(watch.changes(0)) == 1
+        with redis.Redis.from_url(url) as client, suppress(redis.ConnectionError):
+            client.shutdown(nosave=True)
+        with pytest.raises(Unanswered):
+            watch.changes(30)
+
+
+# --- servers that stop answering -------------------------------------------------------------------------------------
+
+
+def test_a_redis_that_has_stopped_is_not_waited_for_forever(tmp_path: Path) -> None:
+    with running_redis(tmp_path) as url, RedisStore(url, seconds=SOON) as store:
+        store.put("a key", 1)
+        with redis.Redis.from_url(url) as client:
+            process = int(client.info("server")["process_id"])
+        os.kill(process, signal.SIGSTOP)
+        try:
+            with pytest.raises(Unanswered, match="Timeout"):
+                store.get("a key")
+        finally:
+            os.kill(process, signal.SIGCONT)
+        assert store.get("a key") == 1
+
+
+def test_a_postgres_that_has_stopped_is_not_waited_for_forever(rows: str) -> None:
+    with PostgresStore(rows, seconds=SOON) as store:
+        store.put("a key", 1)
+        with store._asking() as connection:
+            process = connection.info.backend_pid
+        os.kill(process, signal.SIGSTOP)
+        try:
+            with pytest.raises(Unanswered, match="it has stopped answering"):
+                store.get("a key")
+        finally:
+            os.kill(process, signal.SIGCONT)
+        assert store.get("a key") == 1
+
+
+def test_a_row_that_another_has_locked_is_not_waited_for_forever(rows: str) -> None:
+    with PostgresStore(rows, seconds=SOON) as store, psycopg.connect(rows) as other:
+        store.put("a key", 1)
+        other.execute("select 1 from lambdacat_store for update")
+        with pytest.raises(Unanswered, match="timeout|stopped answering"):
+            store.put("a key", 2)
+        other.rollback()
+        assert store.get("a key") == 1
+
+
+@task
+def add(number: int) -> int:
+    return number + 1
+
+
+def test_a_plan_whose_store_is_away_is_unavailable() -> None:
+    store = RedisStore(f"redis://127.0.0.1:{free_port()}/0")
+    match run(persisted(add, store, "n"), 0):
+        case Failure(Unavailable(what=what, reason=reason)):
+            assert what == f"the store {store.name}"
+            assert "refused" in reason
+        case other:
+            raise AssertionError(other)
+
+
+# --- what messages say -----------------------------------------------------------------------------------------------
+
+SECRET = "s3cret"
+
+
+@pytest.mark.parametrize(
+    "store",
+    [
+        RedisStore(f"redis://someone:{SECRET}@127.0.0.1:1/3?password={SECRET}"),
+        RedisStore(f"unix://someone:{SECRET}@/nowhere/redis.sock?password={SECRET}"),
+        PostgresStore(f"postgresql://someone:{SECRET}@127.0.0.1:1/db?connect_timeout=1"),
+        PostgresStore(f"host=127.0.0.1 port=1 password='{SECRET}' dbname=db connect_timeout=1"),
+    ],
+    ids=["redis", "redis socket", "postgres", "postgres words"],
+)
+def test_no_message_has_a_password(store: ValueStore) -> None:
+    with pytest.raises(Unanswered) as refusal:
+        store.get("a key")
+    assert SECRET not in f"{store!r} {store.name} {refusal.value} {refusal.value.__cause__!r}"
+
+
+@pytest.mark.parametrize(("name", "module"), [("RedisStore", "redis"), ("PostgresStore", "psycopg")])
+def test_a_store_without_its_client_says_what_to_install(name: str, module: str) -> None:
+    extra = name.removesuffix("Store").lower()
+    code = (
+        f"import sys; sys.modules[{module!r}] = None\n"
+        f"from lambdacat.store import SqliteStore\ntry:\n    from lambdacat.store import {name}\n"
+        "except ImportError as error:\n    print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == f"{name} needs a client: pip install 'lambdacat[{extra}]'\n"
+
+
+# --- what somebody else did ------------------------------------------------------------------------------------------
+
+
+def damaged_redis(url: str, field: str, value: bytes) -> None:
+    with redis.Redis.from_url(url) as client:
+        client.hset("damage:cell:a key", field, value)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("data", b'"other"'),
+        ("data", b""),
+        ("version", b"7"),
+        ("version", b"x"),
+        ("mark", b"\xff"),
+        ("digest", b"0" * 32),
+    ],
+)
+def test_what_was_changed_on_a_redis_is_no_value(field: str, value: bytes, redis_server: str) -> None:
+    with RedisStore(redis_server, space="damage") as store:
+        store.put("a key", "a value")
+        damaged_redis(redis_server, field, value)
+        with pytest.raises(StateCorrupt, match="^'a key' in redis://"):
+            store.get("a key")
+        store.delete("a key")
+        assert store.get("a key") is None
+
+
+def test_what_a_redis_has_dropped_seems_not_to_have_never_been(redis_server: str) -> None:
+    with RedisStore(redis_server, space="dropped") as store, redis.Redis.from_url(redis_server) as client:
+        store.put("a key", "a value")
+        client.delete("dropped:cell:a key")
+        with pytest.raises(StateCorrupt, match="the server has dropped a part of it"):
+            store.get("a key")
+        client.set("dropped:cell:another", "something else")
+        with pytest.raises(StateCorrupt, match="something else has its names on this server; use another space"):
+            store.get("another")
+        client.delete("dropped:cell:another")
+
+
+def test_a_redis_that_drops_values_when_it_is_full_is_refused(tmp_path: Path) -> None:
+    options = ("--maxmemory", "4mb", "--maxmemory-policy", "allkeys-lru")
+    with running_redis(tmp_path, *options) as url, RedisStore(url) as store:
+        with pytest.raises(Unanswered, match=r"maxmemory-policy allkeys-lru\); set it to noeviction"):
+            store.put("a key", 1)
+        with redis.Redis.from_url(url) as client:
+            client.config_set("maxmemory-policy", "noeviction")
+        store.put("a key", 1)
+        with pytest.raises(Unanswered, match="maxmemory"):
+            store.put("another", "x" * 5_000_000)
+        assert (store.get("a key"), store.get("another")) == (1, None)
+
+
+def test_spaces_and_tables_are_stores_of_their_own(redis_server: str, rows: str) -> None:
+    pairs: list[tuple[ValueStore, ValueStore]] = [
+        (RedisStore(redis_server, space="one"), RedisStore(redis_server, space="two")),
+        (PostgresStore(rows), PostgresStore(rows, table='Other "table"; --')),
+    ]
+    for one, two in pairs:
+        with one, two:
+            one.put("a key", 1)
+            assert (two.get("a key"), two.keys(), one.name == two.name) == (None, (), False)
+            two.put("a key", 2)
+            assert (one.get("a key"), one.keys()) == (1, ("a key",))
+
+
+@pytest.mark.parametrize(
+    ("column", "value"), [("data", b'"other"'), ("version", 7), ("mark", b"\xff"), ("digest", "0" * 32)]
+)
+def test_what_was_changed_in_a_table_is_no_value(column: str, value: Any, rows: str) -> None:
+    with PostgresStore(rows) as store, psycopg.connect(rows, autocommit=True) as other:
+        store.put("a key", "a value")
+        other.execute(f"update lambdacat_store set {column} = %s".encode(), (value,))
+        with pytest.raises(StateCorrupt, match="^'a key' in postgresql://"):
+            store.get("a key")
+        store.put("a key", "again")
+        assert store.get("a key") == "again"
+
+
+def test_a_table_is_made_once_however_many_come_at_once(rows: str) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    def put(number: int) -> None:
+        with PostgresStore(rows) as store:
+            store.put(f"{number}", number)
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(put, range(6)))
+    with PostgresStore(rows) as store:
+        assert store.keys() == tuple("012345")
+
+
+def test_a_table_may_be_used_by_who_may_not_make_one(rows: str, postgres_server: Postgres) -> None:
+    with PostgresStore(rows) as store:
+        store.put("a key", "a value")
+    with closing(psycopg.connect(rows, autocommit=True)) as owner:
+        schema = owner.execute("select current_schema()").fetchall()[0][0]
+        owner.execute("drop role if exists guest")
+        owner.execute("create role guest login")
+        for grant in ("usage on schema {}", "all on all tables in schema {}", "all on all sequences in schema {}"):
+            owner.execute(f"grant {grant.format(schema)} to guest".encode())
+    guest = rows.replace("user=postgres", "user=guest")
+    with PostgresStore(guest) as store:
+        assert store.get("a key") == "a value"
+        store.put("a key", "the next")
+        assert store.delete("a key")
+    with PostgresStore(guest, table="other") as store, pytest.raises(Unanswered, match="permission denied"):
+        store.get("a key")
+    with closing(psycopg.connect(rows, autocommit=True)) as owner:
+        owner.execute("drop owned by guest")
+        owner.execute("drop role guest")
+
+
+@pytest.mark.parametrize("table", ["", "x" * 51, "a\0b", None])
+def test_a_table_has_a_name(table: Any) -> None:
+    with pytest.raises(ValueError, match="table is the name of a table"):
+        PostgresStore("host=127.0.0.1", table=table)
