@@ -27,7 +27,7 @@ from bench.pairs import Row, compared
 from lambdacat import Plan, SqliteJournal, arun, lens, parallel, run, sequence, task
 from lambdacat.interpreters.journal import MemoryJournal
 
-STEPS = 50
+STEPS = 200
 """Steps in one measurement."""
 BRANCHES = 16
 TICKS = 10

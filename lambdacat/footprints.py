@@ -36,12 +36,25 @@ class Footprint:
     writes: frozenset[Place]
     resources: frozenset[Resource]
 
+    def __str__(self) -> str:
+        said = [
+            f"{word} {_listed(places)}" for word, places in (("reads", self.reads), ("writes", self.writes)) if places
+        ]
+        for word, writes in (("uses", False), ("changes", True)):
+            names = sorted(one.name for one in self.resources if one.writes is writes)
+            said.extend([f"{word} {', '.join(names)}"] if names else [])
+        return "; ".join(said) or "touches nothing"
+
     def disjoint_from(self, other: Footprint) -> bool:
         """Whether the two commute: neither writes what the other touches, in the state or outside it."""
         if not _apart(self.writes, other.writes | other.reads) or not _apart(other.writes, self.reads):
             return False
         names = {r.name for r in self.resources} & {r.name for r in other.resources}
         return not any(r.writes and r.name in names for r in self.resources | other.resources)
+
+
+def _listed(places: Iterable[Place]) -> str:
+    return ", ".join(sorted(place_text(place) or "everything" for place in places))
 
 
 def _apart(some: Iterable[Place], others: Iterable[Place]) -> bool:

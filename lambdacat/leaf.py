@@ -47,7 +47,8 @@ else:
         """
         if action is not None:
             if options:
-                raise PlanError("task takes an action or options: write task(...)(action)")
+                said, name = ", ".join(f"{key}={value!r}" for key, value in options.items()), name_of(action)
+                raise PlanError(f"task takes an action or options, not both: write task({said})({name})")
             return _task(action, None, None, {})
         reads, writes = options.pop("reads", None), options.pop("writes", None)
         unknown = sorted(options.keys() - TaskOptions.__annotations__.keys())

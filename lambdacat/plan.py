@@ -108,6 +108,17 @@ class Plan(Generic[A_contra, B_co]):
         """This plan, or ``other`` on the same input when this one faults. Law: associative; unit ``fail``."""
         return Recover(None, self, other) if _is_plan(other) else _no_plan("|", other)
 
+    if not TYPE_CHECKING:
+        # Checkers must go on refusing a function on the left; whoever runs one is told what to do.
+        def __rrshift__(self, other: Any) -> Any:
+            return _no_plan(">>", other)
+
+        def __rand__(self, other: Any) -> Any:
+            return _no_plan("&", other)
+
+        def __ror__(self, other: Any) -> Any:
+            return _no_plan("|", other)
+
     def map(self, f: Callable[[B_co], C]) -> Plan[A_contra, C]:
         """``self >> pure(f)``; written as a method, every checker infers the parameter of a lambda."""
         from lambdacat.build import pure
@@ -363,7 +374,7 @@ class _Identity(Plan[Any, Any]):
     @overload
     def __rshift__(self, other: Plan[A, B]) -> Plan[A, B]: ...
     def __rshift__(self, other: Any) -> Any:
-        return other if isinstance(other, Plan) else NotImplemented
+        return other if isinstance(other, Plan) else _no_plan(">>", other)
 
     @property
     def name(self) -> str:
@@ -390,7 +401,10 @@ class _Fail(Plan[object, Never]):
     fault: Fault
 
     def __or__(self, other: Plan[A, B]) -> Plan[A, B]:
-        return other
+        if _is_plan(other):
+            return other
+        refused: Plan[A, B] = _no_plan("|", other)
+        return refused
 
     @property
     def name(self) -> str:

@@ -112,7 +112,7 @@ LAWS = ("tests/test_faults.py", "tests/test_traces.py", "tests/test_rewrite.py",
 ONE_THREAD = "not asyncio and not trio and not traced and not stateful and not interpret and not optimised"
 
 
-JOURNALS = tuple(f"tests/test_{name}.py" for name in ("journalled_runs", "asking", "replaying", "changed_plans"))
+JOURNALS = tuple(f"tests/test_{name}.py" for name in ("journalled_runs", "asking", "replaying", "shapes"))
 DURABLE = ("machine/pausing", "machine/trail", "machine/fork", "interpreters/", "store/")
 
 

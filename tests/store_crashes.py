@@ -32,24 +32,10 @@ REFUSED = 3
 """The exit code of a process whose store said that it could not."""
 PATIENCE = 30.0
 """Units: seconds after which a process is taken to hang."""
-TOUCHING = frozenset(
-    [
-        "openat",
-        "mkdir",
-        "read",
-        "pread64",
-        "write",
-        "pwrite64",
-        "fsync",
-        "fdatasync",
-        "ftruncate",
-        "fallocate",
-        "link",
-        "rename",
-        "unlink",
-        "flock",
-    ]
-)
+TOUCHING = (
+    "openat", "mkdir", "read", "pread64", "write", "pwrite64", "fsync", "fdatasync",
+    "ftruncate", "fallocate", "link", "rename", "unlink", "flock",
+)  # fmt: skip
 """System calls that a disk can refuse."""
 
 KINDS: dict[str, Callable[[str], ValueStore]] = {"files": FileStore, "sqlite": SqliteStore}

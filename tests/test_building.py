@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import operator
+import re
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Any
@@ -132,6 +134,28 @@ WRONG: dict[str, Callable[[], object]] = {
     "no branches": lambda: choose(bool, {}),
     "no plan": lambda: when(bool, len),
 }
+
+
+OPERATORS: dict[str, Callable[[Any, Any], object]] = {
+    ">>": operator.rshift,
+    "&": operator.and_,
+    "|": operator.or_,
+}
+
+
+@pytest.mark.parametrize("sign", OPERATORS)
+@pytest.mark.parametrize("plan", [up, identity, fail(Stopped(reason="x"))], ids=str)
+def test_a_plain_function_on_either_side_of_an_operator_is_named(sign: str, plan: Any) -> None:
+    for pair in ((plan, len), (len, plan)):
+        with pytest.raises(PlanError, match=f"{re.escape(sign)} wants two plans, and len is a plain function"):
+            OPERATORS[sign](*pair)
+    with pytest.raises(TypeError, match="unsupported operand"):
+        OPERATORS[sign](3, plan)
+
+
+def test_an_action_with_options_is_told_how_to_write_it() -> None:
+    with pytest.raises(PlanError, match=r"not both: write task\(name='x', timeout=2\)\(len\)"):
+        lambdacat.task(len, name="x", timeout=2)  # type: ignore[call-overload]
 
 
 @pytest.mark.parametrize("mistake", WRONG)

@@ -1,4 +1,4 @@
-"""Changed plans: a run goes on under another plan only where that cannot matter, and is told so before anything runs."""
+"""Changed plans: a run goes on under another plan only where that cannot matter, and says so before it runs."""
 
 from __future__ import annotations
 

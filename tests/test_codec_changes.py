@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from rpds import HashTrieMap
 
 from lambdacat.codec import StateCorrupt, applied, changes, json_bytes, json_tree
-from lambdacat.codec.delta import Delta, Put, Splice
+from lambdacat.codec.delta import Delta, Members, Put, Splice
 from lambdacat.place import Attr, Item
 from lambdacat.testing.storables import CODECS, Money, Note, Span, portrait, storables
+
+_NAN = float("nan")
 
 
 def _delta(before: Any, after: Any) -> Delta:
@@ -109,6 +111,11 @@ def test_what_was_stored_and_read_has_not_changed(value: Any) -> None:
         ({1: "a", 2: "b"}, {True: "a", 2: "b"}, (((), Put({True: "a", 2: "b"})),)),
         ({"a": 1, "b": 2}, {"b": 2, "a": 1}, (((), Put({"b": 2, "a": 1})),)),
         ((1, 2), (3, 4), (((), Put((3, 4))),)),
+        ((1, 2, 3, 4), (3, 9), (((), Put((3, 9))),)),
+        ({1, 2}, {True, 2}, (((), Members((1,), (True,))),)),
+        ({_NAN, 1}, {1}, (((), Put({1})),)),
+        ({_NAN: 1, "a": 0}, {_NAN: 2, "a": 0}, (((), Put({_NAN: 2, "a": 0})),)),
+        (Decimal("sNaN"), Decimal("sNaN1"), (((), Put(Decimal("sNaN1"))),)),
     ],
     ids=str,
 )
@@ -154,6 +161,33 @@ def test_each_pair_of_parts_is_compared_once_whatever_its_depth() -> None:
 
     assert len(_delta(tower(1, 90), tower(2, 90))) == 1
     assert len(_delta(tower(1, 90), grown(tower(1, 90)))) == 91
+
+
+def test_rows_that_differ_at_both_ends_are_compared_once_too() -> None:
+    def tower(leaf: object, height: int) -> Any:
+        value: Any = ()
+        for _ in range(height):
+            value = (leaf, [value])
+        return value
+
+    assert len(_delta(tower(1, 90), tower(2, 90))) == 90
+
+
+def test_changes_are_made_in_their_order() -> None:
+    delta: Delta = (((Item(2),), Put(9)), ((), Splice(0, 1, ())), ((Item(0),), Put(7)))
+    assert applied((1, 2, 3), delta) == (7, 9)
+
+
+def test_what_is_nested_deeper_than_values_are_is_put_whole() -> None:
+    def tower(leaf: object) -> Any:
+        value: Any = leaf
+        for _ in range(5_000):
+            value = (value, 0)
+        return value
+
+    delta = changes(tower(1), tower(2))
+    assert delta is not None
+    assert [(len(place), type(op)) for place, op in delta] == [(199, Splice)]
 
 
 def test_a_change_does_not_fit_another_value() -> None:

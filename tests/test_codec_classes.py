@@ -20,7 +20,7 @@ from lambdacat.codec import (
     NotStorable,
     classes_in,
 )
-from lambdacat.testing.storables import Colour, Draft, Note
+from lambdacat.testing.storables import Access, Colour, Draft, Note
 
 PLAIN = Codecs()
 T = TypeVar("T")
@@ -146,14 +146,14 @@ Named = NewType("Named", Point)
 class Everything:
     box: Box[Point]
     found: dict[str, list[Annotated[Colour, Score]]]
-    either: Literal["a", Level.LOW] | None
+    either: Literal["a", Access.READ] | None
     options: Options
     call: Callable[[Draft], Note]
     hidden: OnlyForCheckers  # type: ignore[name-defined]  # noqa: F821
 
 
 def test_classes_are_found_through_every_annotation_that_can_be_resolved() -> None:
-    assert classes_in(Everything) == {Everything, Box, Point, Colour, Level, Draft, Note}
+    assert classes_in(Everything) == {Everything, Box, Point, Colour, Access, Level, Draft, Note}
     assert classes_in(tuple[Named, ...] | None) == {Point}
     assert classes_in(Bound) == {Score}
     assert classes_in(Hit) == {Hit, Level}

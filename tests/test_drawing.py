@@ -89,7 +89,7 @@ MERMAID = {
     ),
     "open": re.compile(rf' +subgraph (b\d+)\["{LABEL}"\]'),
     "close": re.compile(r" +end"),
-    "edge": re.compile(rf' +([nb]\d+) (?:-->|-\.->)(?:\|"{LABEL}"\|)? (n\d+)'),
+    "edge": re.compile(rf' +([nb]\d+) (?:-->|-\.->)(?:\|"{LABEL}"\|)? ([nb]\d+)'),
     "colour": re.compile(r"  (?:classDef \w+ [\w:#,]+|class n\d+(?:,n\d+)* \w+)"),
 }
 TEXT = r'(?:[^"\\\n]|\\.)*'
@@ -98,7 +98,7 @@ DOT = {
     "open": re.compile(rf' +subgraph cluster_(b\d+) \{{ label="{TEXT}"; .*;'),
     "close": re.compile(r" +\}"),
     "edge": re.compile(
-        rf' +(n\d+) -> (n\d+)(?: \[(?:label="{TEXT}"|ltail=cluster_b\d+|, |style=dashed|color="#\w+")+\])?;'
+        rf' +(n\d+) -> (n\d+)(?: \[(?:label="{TEXT}"|l(?:head|tail)=cluster_b\d+|, |style=dashed|color="#\w+")+\])?;'
     ),
     "head": re.compile(r"  (?:compound=true;|fontname=.*;|(?:node|edge) \[.*\];)"),
 }
@@ -169,16 +169,46 @@ def test_the_tree_says_what_stands_where() -> None:
 
 def edges(plan: Plan[Any, Any]) -> list[str]:
     drawn = render(plan, "mermaid")
-    words = dict(re.findall(r'^ +(n\d+)[^\w-]*?"(.*?)"', drawn, re.MULTILINE))
-    lines = re.findall(r" +([nb]\d+) (?:-->|-\.->)(?:\|\"(.*?)\"\|)? (n\d+)", drawn)
-    return [f"{words.get(source, 'box')} -{said}> {words[target]}" for source, said, target in lines]
+    words = dict(re.findall(r'^ +(?:subgraph )?([nb]\d+)[^\w-]*?"(.*?)"', drawn, re.MULTILINE))
+    lines = re.findall(r" +([nb]\d+) (?:-->|-\.->)(?:\|\"(.*?)\"\|)? ([nb]\d+)", drawn)
+    return [f"{words[source]} -{said}> {words[target]}" for source, said, target in lines]
 
 
 def test_the_flowchart_follows_the_control_flow() -> None:
     assert edges(when(keep, a) >> b) == ["start -> keep", "keep -yes> a", "a -> b", "keep -no> b", "b -> end"]
     assert edges(loop_while(keep, a)) == ["start -> keep", "keep -yes> a", "a -again> keep", "keep -no> end"]
     assert edges(a & b) == ["start -> all 2", "all 2 -> a", "all 2 -> b", "a -> merge", "b -> merge", "merge -> end"]
-    assert edges(a | b) == ["start -> a", "box -on a fault> b", "a -> end", "b -> end"]
+    assert edges(a | b) == ["start -> try", "try -on a fault> b", "a -> end", "b -> end"]
+
+
+def test_two_ways_between_the_same_ends_are_one_arrow_with_both_labels() -> None:
+    assert edges(loop_while(keep, a, at_most=3, then=identity))[-1] == "keep, at most 3 -no or still yes after 3> end"
+    assert edges(when(keep, identity, identity) >> a) == ["start -> keep", "keep -yes or no> a", "a -> end"]
+
+
+def test_an_arrow_ends_at_the_box_that_it_enters_and_not_in_its_title() -> None:
+    plan = (a >> b).timeout(2) >> c.retry(1)
+    heads = re.findall(r"(n\d+) -> (n\d+)(?: \[.*lhead=cluster_(b\d+).*\])?;", render(plan, "dot"))
+    labels = dict(re.findall(r'cluster_(b\d+) \{ label="(.*?)"', render(plan, "dot")))
+    words = dict(re.findall(r'(n\d+) \[label="(.*?)"', render(plan, "dot")))
+    entered = [(words[source], words[target], labels.get(box, "")) for source, target, box in heads]
+    assert entered == [("start", "a", "timeout 2 s"), ("a", "b", ""), ("b", "c", "retry once"), ("c", "end", "")]
+    assert edges(plan) == ["start -> a", "a -> b", "b -> retry once", "c -> end"]
+
+
+def test_boxes_that_hold_a_box_alone_are_one_box_with_both_titles() -> None:
+    titles = re.findall(r'subgraph b\d+\["(.*?)"\]', render(a.retry(2).timeout(3) | b, "mermaid"))
+    assert titles == ["try #62; timeout 3 s #62; retry 2 times"]
+    titles = re.findall(r'subgraph b\d+\["(.*?)"\]', render((a.timeout(3) >> b).retry(2), "mermaid"))
+    assert titles == ["retry 2 times", "timeout 3 s"]
+
+
+@given(st.text("abc ", min_size=100, max_size=300).filter(str.strip))
+def test_no_name_makes_a_picture_wider_than_a_page(name: str) -> None:
+    for form, between in (("mermaid", "<br/>"), ("dot", r"\n")):
+        lines = max(render(step(name.strip()), form).splitlines(), key=len).split(between)  # type: ignore[call-overload]
+        assert 1 < len(lines) <= 6
+        assert all(len(line) < 48 + 40 for line in lines)
 
 
 def test_equal_plans_give_equal_text() -> None:

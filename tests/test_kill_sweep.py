@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import signal
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 from durable_programs import Order
 from processes import WINNERS, Nursery, Place, Seen, folder, needs_strace, nursery, seen, undisturbed, without_winner
@@ -45,6 +48,8 @@ def judge(order: Order, kills: Sequence[Seen], after: Seen) -> None:
     for killed in kills:
         assert after.entries[: len(killed.entries)] == killed.entries, "an entry was lost"
         assert len(killed.in_flight) <= WIDTH.get(order.shape, 1)
+        if order.shape == "parallel":
+            assert len(killed.done) in (0, 3, 4), "a tick was written in part"
         fresh = after.performed - killed.performed
         assert not fresh.keys() & killed.done, "a step that was done was performed again"
     for step, times in after.performed.items():
@@ -110,3 +115,34 @@ def test_a_run_survives_a_kill_at_every_write_and_sync(
     said = f"{survived} kills survived, {min(tried, len(every))} of {len(every)} places"
     with capsys.disabled():
         print(f"\n{shape}: {said} in {time.perf_counter() - began:.1f} s, seed {start}", end="")
+
+
+def killed_in_time(nursery: Nursery, order: Order, after: float) -> bool:
+    """A process that is killed after so many seconds, unless it has ended."""
+    process = nursery.begin(order)
+    time.sleep(after)
+    with suppress(ProcessLookupError):
+        os.kill(process, signal.SIGKILL)
+    return nursery.ended(process) == -signal.SIGKILL
+
+
+@pytest.mark.sweep
+def test_a_run_survives_kills_at_any_time(nursery: Nursery, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """R-J1: as many kills as a run takes, until it is over or set aside, from a seed that is printed."""
+    began, start, survived, runs = time.perf_counter(), rotating_seed(), 0, 0
+    source = random.Random(start)
+    while time.perf_counter() - began < SWEEP_SECONDS or not runs:
+        shape = source.choice(sorted(KILLED))
+        order, kills = order_in(folder / str(runs), shape), list[Seen]()
+        while killed_in_time(nursery, order, source.random() * 0.06):
+            kills.append(seen(order))
+        report = nursery.perform(order)
+        if report.get("raised") == "RunSetAside":
+            report = nursery.perform(attrs.evolve(order, again=True))
+        assert without_winner(shape, report) == undisturbed(shape)
+        judge(order, kills, seen(order))
+        survived, runs = survived + len(kills), runs + 1
+        shutil.rmtree(order.folder)
+    with capsys.disabled():
+        said = f"{survived} kills in {runs} runs survived"
+        print(f"\nany time: {said} in {time.perf_counter() - began:.1f} s, seed {start}", end="")

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
-from clocks import Clock, Runner, really_on_asyncio, really_on_both
+from clocks import Clock, Runner, on_asyncio, really_on_asyncio, really_on_both
 
 import lambdacat
-from lambdacat import SETTLED, Context, Limits, Plan, Quorum, TimedOut, collect, run, task
+from lambdacat import SETTLED, Context, GraceExceeded, Limits, Plan, Quorum, TimedOut, collect, run, task
 
 # Typed for what a plan gives, which is beside the point here.
 arun: Any = lambdacat.arun
@@ -120,3 +122,43 @@ def test_what_another_node_kept_from_a_thread_is_not_told_of_a_later_timeout(on:
     fault = on(lambda: arun(plan, 1, limits=Limits(threads=1))).unwrap()[1].failure()
     assert isinstance(fault, TimedOut)
     assert fault.unbegun == 0
+
+
+@pytest.mark.parametrize("shape", ["alone", "in a row", "in a branch", "inside another run"])
+def test_a_late_clean_up_is_shown_where_it_stands_in_the_step_s_own_code(shape: str) -> None:
+    """R-C4."""
+
+    async def tidy_up() -> None:
+        await asyncio.sleep(1000)
+
+    @task
+    async def stubborn(n: int) -> int:
+        try:
+            await asyncio.sleep(100)
+        finally:
+            await tidy_up()
+        return n
+
+    @task
+    async def nested(n: int) -> Any:
+        return await arun(stubborn, n)
+
+    plans: dict[str, Plan[int, Any]] = {
+        "alone": stubborn.timeout(1),
+        "in a row": (stubborn >> stubborn).retry(0).timeout(1),
+        "in a branch": gather(stubborn, stubborn).timeout(1),
+        "inside another run": nested.timeout(1),
+    }
+
+    async def main() -> list[str]:
+        with pytest.warns(GraceExceeded) as caught:
+            await arun(plans[shape], 1)
+        return [str(one.message) for one in caught]
+
+    for text in on_asyncio(main):
+        assert [line.split(" in ")[-1] for line in text.splitlines() if "test_overtime.py" in line][-2:] == [
+            "stubborn",
+            "tidy_up",
+        ]
+        assert "await asyncio.sleep(1000)" in text
+        assert str(Path(lambdacat.__file__).parent) not in text

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from processes import Nursery, folder, nursery, performed, report, seen, undisturbed, until
 
 from lambdacat import JournalCorrupt, RunBusy, RunSetAside
-from lambdacat.store.leases import MOST_CRASHES, Lease, Owner
+from lambdacat.store.leases import Lease, Owner
 from lambdacat.testing.proving import rotating_seed
 
 __all__ = ["folder", "nursery"]
@@ -63,6 +63,8 @@ def judge(order: Order, said: Sequence[dict[str, Any]], wanted: Sequence[str]) -
     assert seen(order).done == performed(order).keys()
 
 
+MOST_CRASHES = 5
+"""How often a run may end its process before it is set aside."""
 CLOCKS = (0.0, -3_600.0, 86_400.0)
 """R-J9: an hour behind, a day ahead."""
 

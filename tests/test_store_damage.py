@@ -1,4 +1,4 @@
-"""What becomes of stores when processes die, disks fail, bits flip and servers go away."""
+"""What becomes of stores when processes die, disks fail and bits flip."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tempfile import TemporaryDirectory
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from services import needed, postgres_server, redis_server
+from services import needed
 from store_crashes import KEY, KINDS, REFUSED, TOUCHING, WRITES, Order, calls, crashing
 
 from lambdacat.codec import StateCorrupt
@@ -28,8 +28,6 @@ from lambdacat.store import FileStore, SqliteStore
 from lambdacat.store.cells import cell
 from lambdacat.store.pages import Page
 from lambdacat.testing.proving import rotating_seed
-
-__all__ = ["postgres_server", "redis_server"]
 
 SWEEP_SECONDS = float(os.environ.get("LAMBDACAT_SWEEP_SECONDS", "60"))
 QUICK = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None

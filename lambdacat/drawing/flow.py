@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from textwrap import wrap
-from typing import Any, Literal, TypeAlias, final
+from typing import Any, Literal, NamedTuple, TypeAlias, final
 
 from attrs import field, frozen
 
@@ -224,7 +224,7 @@ def _loop(node: LoopWhile[Any, Any], canvas: _Canvas, entering: list[Loose]) -> 
         canvas.vertex("stop", ("LoopLimit",), [(asked, spent, "fault")])
         return leaving
     out = yield node.then, [(asked, spent, "flow")]
-    return _joined(out, leaving)
+    return _joined(leaving, out)
 
 
 def _recover(node: Recover[Any, Any], canvas: _Canvas, entering: list[Loose]) -> Drawing:
@@ -344,31 +344,43 @@ def _boxes_merged(row: list[Item]) -> tuple[tuple[Item, ...], dict[str, str]]:
 
 def _tidied(row: tuple[Item, ...], edges: list[Edge], merged: dict[str, str]) -> tuple[Edge, ...]:
     """The edges between what is left: those that join the same two ends as one, each with the box that it enters."""
-    above: dict[str, str] = {}
-    opened = [""]
-    for item in row:
-        if type(item) is Closed:
-            opened.pop()
-            continue
-        above[item.id] = opened[-1]  # type: ignore[union-attr]
-        if type(item) is Opened:
-            opened.append(item.id)
+    spots = _spots(row)
     labels: dict[tuple[str, str, Kind], list[str]] = {}
     for edge in edges:
         ends = merged.get(edge.source, edge.source), edge.target, edge.kind
         labels.setdefault(ends, []).append(edge.label)
     return tuple(
-        Edge(source, target, " or ".join(dict.fromkeys(filter(None, said))), kind, _entered(above, source, target))
+        Edge(source, target, " or ".join(dict.fromkeys(filter(None, said))), kind, _entered(spots, source, target))
         for (source, target, kind), said in labels.items()
     )
 
 
-def _entered(above: dict[str, str], source: str, target: str) -> str:
+class Spot(NamedTuple):
+    """Where a vertex or a box stands: the box around it, and the places in the row where it begins and ends."""
+
+    box: str
+    begin: int
+    end: int
+
+
+def _spots(row: tuple[Item, ...]) -> dict[str, Spot]:
+    found: dict[str, Spot] = {}
+    opened = [""]
+    for place, item in enumerate(row):
+        if type(item) is Closed:
+            box = opened.pop()
+            found[box] = found[box]._replace(end=place)
+        elif not isinstance(item, Closed):
+            found[item.id] = Spot(opened[-1], place, place)
+            if type(item) is Opened:
+                opened.append(item.id)
+    return found
+
+
+def _entered(spots: dict[str, Spot], source: str, target: str) -> str:
     """The outermost box around ``target`` that is not around ``source`` as well."""
-    around, box = set(), source
-    while box := above[box]:
-        around.add(box)
-    found, box = "", target
-    while (box := above[box]) and box not in around:
-        found = box
+    begin, found = spots[source].begin, ""
+    box = spots[target].box
+    while box and not spots[box].begin < begin < spots[box].end:
+        found, box = box, spots[box].box
     return found

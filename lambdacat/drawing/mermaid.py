@@ -41,11 +41,31 @@ def flowchart(drawn: Flow) -> str:
                 depth += 1
             case Closed():
                 lines.append(f"{indent}end")
+    around = _around_one(drawn)
     for edge in drawn.edges:
+        # Mermaid ties an arrow that ends at a box to any vertex in it, which only is the right one where there is one.
+        target = edge.into if edge.into in around else edge.target
         label = f'|"{escaped(edge.label)}"|' if edge.label else ""
-        lines.append(f"  {edge.source} {_ARROWS[edge.kind]}{label} {edge.into or edge.target}")
+        lines.append(f"  {edge.source} {_ARROWS[edge.kind]}{label} {target}")
     lines.extend(_colours(drawn))
     return "\n".join(lines) + "\n"
+
+
+def _around_one(drawn: Flow) -> set[str]:
+    """The boxes with one vertex in them."""
+    counts: dict[str, int] = {}
+    opened: list[tuple[str, int]] = []
+    vertices = 0
+    for item in drawn.row:
+        match item:
+            case Vertex():
+                vertices += 1
+            case Opened(id=id_):
+                opened.append((id_, vertices))
+            case Closed():
+                id_, before = opened.pop()
+                counts[id_] = vertices - before
+    return {id_ for id_, count in counts.items() if count == 1}
 
 
 _COLOURS: dict[Shape, str] = {

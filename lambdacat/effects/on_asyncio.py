@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from contextvars import copy_context
-from io import StringIO
+from traceback import StackSummary
 from types import CoroutineType
 from typing import Any
 
@@ -15,6 +15,7 @@ import anyio
 import anyio.lowlevel
 
 from lambdacat.effects.concurrent import Concurrent, Defect, warn_overrun
+from lambdacat.effects.enclosed import frames_of
 from lambdacat.fault import Waiting
 from lambdacat.machine.environment import Environment
 from lambdacat.machine.fork import EDGE, Fork, Turn
@@ -23,6 +24,7 @@ from lambdacat.machine.ops import State, fallen
 from lambdacat.machine.segment import Fell, Segment, straight
 from lambdacat.plan import Parallel, Plan, Sequence
 from lambdacat.policy import Entry, Quorum, Race
+from lambdacat.telling import is_kernel
 
 Task = asyncio.Task[Any]
 
@@ -133,10 +135,16 @@ def shielded(task: Task) -> bool:
     return False
 
 
+_LINES = 6
+"""How many frames of a late clean-up are shown."""
+
+
 def _stack_of(task: Task) -> str:
-    text = StringIO()
-    task.print_stack(limit=6, file=text)
-    return text.getvalue()
+    """Where a suspended task stands, in the user's own code as far as there is any."""
+    frames = list(frames_of(task.get_coro()))
+    theirs = [frame for frame in frames if not is_kernel(frame)] or frames
+    rows = ((frame, frame.f_lineno) for frame in theirs[-_LINES:])
+    return "".join(StackSummary.extract(rows).format())
 
 
 async def outlast(done: Callable[[], bool], wait: Callable[[], Coroutine[Any, Any, None]]) -> None:

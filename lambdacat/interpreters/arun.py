@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Coroutine, Generator, Mapping
-from contextvars import copy_context
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lambdacat.bound import Limits
 from lambdacat.context import Context, context_of
+from lambdacat.effects.enclosed import Enclosed as Enclosed
 from lambdacat.fault import Outcome
 from lambdacat.interpreters.run import check_plan, outcome_of
 from lambdacat.machine.environment import Environment
@@ -21,36 +21,6 @@ A = TypeVar("A")
 B = TypeVar("B")
 
 _LIMITS = Limits()
-
-
-class Enclosed:
-    """A coroutine run in a copy of the caller's context variables: what it sets does not leak up.
-
-    It stays in the caller's task: a task of its own would cost more than a small run, and be cancelled differently.
-    """
-
-    __slots__ = ("_work",)
-
-    def __init__(self, work: Coroutine[Any, Any, Any]) -> None:
-        self._work = work
-
-    def __await__(self) -> Generator[Any, Any, Any]:
-        enter, work = copy_context().run, self._work
-        step: Callable[[Any], Any] = work.send
-        given: Any = None
-        while True:
-            try:
-                wanted = enter(step, given)
-            except StopIteration as stop:
-                return stop.value
-            try:
-                given = yield wanted
-                step = work.send
-            except GeneratorExit:
-                enter(work.close)
-                raise
-            except BaseException as error:  # noqa: BLE001  it is thrown into the work, which decides
-                given, step = error, work.throw
 
 
 def driver_of(

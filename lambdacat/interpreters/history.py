@@ -20,6 +20,7 @@ from lambdacat.interpreters.journal import (
     sealed,
     unsealed_answer,
 )
+from lambdacat.interpreters.migrating import migration_change, versions
 from lambdacat.interpreters.outcomes import outcome_of, outcome_tree
 from lambdacat.interpreters.shape import NOWHERE, Change, Moved, compared, lenses_text, shape
 from lambdacat.machine.fork import Fork
@@ -64,8 +65,8 @@ class History:
         given = self.codecs.to_tree(value)
         rows = shape(plan)
         self.append([
-            {"kind": "begin", "run": run, "format": FORMAT, "seed": seed, "at": wall, **more, "plan": rows,
-             "input": given}
+            {"kind": "begin", "run": run, "format": FORMAT, "seed": seed, "at": wall, **more,
+             "versions": versions(self.codecs), "plan": rows, "input": given}
         ])  # fmt: skip
 
     def resume(self, plan: Plan[Any, Any], past: Past) -> None:
@@ -73,6 +74,8 @@ class History:
         difference = compared(past.begin["plan"], plan)
         if isinstance(difference, Change):
             raise Halt(difference.fault())
+        if (change := migration_change(past, self.codecs)) is not None:
+            raise Halt(change)
         self.recall(past, difference)
 
     def recall(self, past: Past, moved: Moved = NOWHERE) -> None:

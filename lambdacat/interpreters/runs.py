@@ -22,6 +22,7 @@ from lambdacat.fault import Outcome, PlanChanged, Question, Waiting, _Faulted, h
 from lambdacat.interpreters.classes import codecs_of
 from lambdacat.interpreters.history import History
 from lambdacat.interpreters.journal import Answerable, Journal, Leased, past_of, sealed_answer
+from lambdacat.interpreters.migrating import migration_change
 from lambdacat.interpreters.run import check_plan, outcome_of
 from lambdacat.interpreters.shape import Change, compared
 from lambdacat.machine.meaning import APART
@@ -160,8 +161,9 @@ def _direct(context: Context, observers: Collection[Any]) -> Any:
 
 
 def _prepared(env: Any, history: History, epoch: int) -> None:
-    """The run goes on under its own name and seed."""
+    """The run goes on under its own name and seed, from the time of day at which it was taken up."""
     env.history = history
+    env.now()
     env.named(history.run, epoch)
     if env.context.seed != history.seed:
         env.context = env.context._with(_seed=history.seed)
@@ -309,7 +311,7 @@ def can_resume(plan: Plan[Any, Any], journal: Journal) -> Resumable:
     if past is None:
         raise ValueError(f"there is no run to resume: {_called(journal)} is empty")
     difference = compared(past.begin["plan"], plan)
-    change = difference.fault() if isinstance(difference, Change) else None
+    change = difference.fault() if isinstance(difference, Change) else migration_change(past, codecs_of(plan, journal))
     done = sum(document["kind"] == "done" for document in past.documents)
     return Resumable(run=past.run, change=change, done=done, status=past.status)
 

@@ -150,6 +150,7 @@ class _Comparison:
                 return self.first_difference(below, below_new, node, at)
             children = node.parts()[1]
             new_path = "/".join(map(step_text, at))
+            inside: list[tuple[int, int, Node, str, At]] = []
             for was, now in enumerate(order):
                 steps = step_to(node, now)
                 # Only steps of a sequence and branches of an & ever move, and there the step is the index.
@@ -157,7 +158,9 @@ class _Comparison:
                 after = _under(new_path, steps)
                 if before != after:
                     self.prefixes.append((before, after))
-                rest.append((below[was], below_new[now], children[now], before, (*at, *steps)))
+                inside.append((below[was], below_new[now], children[now], before, (*at, *steps)))
+            # The first is looked at first, so that of several differences the first is named.
+            rest.extend(reversed(inside))
         return Moved(tuple(self.prefixes))
 
     def order(self, below: list[int], below_new: list[int], node: Node) -> list[int] | None:

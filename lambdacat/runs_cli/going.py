@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Callable, Collection, Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Literal, TypeVar, final
 
@@ -91,7 +91,7 @@ def begin(going: Going, given: str | None, mode: Literal["async", "sync"]) -> Sh
         if given is not None:
             _check_input(going, plan, value_for(plan, given))
     if mode == "sync":
-        with stopped_here(going.hint(going.run)), _watched(going, plan) as seen:
+        with closing(journal), stopped_here(going.hint(going.run)), _watched(going, plan) as seen:
             outcome = run_durable(plan, value, journal, context, seen)
     else:
         outcome = _conducted(going, plan, journal, lambda seen: _gone(plan, value, journal, context, seen))
@@ -172,8 +172,8 @@ def replayed(going: Going, form: Form, *, changed: tuple[str, ...], into: str | 
 def forked(file: Path, run: str, new: str, form: Form, *, at: str) -> Shown:
     """Start a new run from the middle of one. Errors: ``UsageError`` for a key that is not there, or a name that is."""
     _begun_in(file, run)
-    target = SqliteJournal(file, run_id=_free(file, new))
-    fork(journal_at_rest(file, run), at=at, into=target)
+    with closing(SqliteJournal(file, run_id=_free(file, new))) as target:
+        fork(journal_at_rest(file, run), at=at, into=target)
     made = run_in(file, new)
     if form == "json":
         return Shown(as_json({"run": new, "of": run, "at": at, "steps": made.steps}))
@@ -215,7 +215,8 @@ def _conducted(
     with _watched(going, plan) as seen:
         if journal is None:
             return until_stopped(lambda: work(seen))
-        return until_stopped(lambda: work(seen), leave=journal.release, hint=going.hint(journal.run_id))
+        with closing(journal):
+            return until_stopped(lambda: work(seen), leave=journal.release, hint=going.hint(journal.run_id))
 
 
 @contextmanager

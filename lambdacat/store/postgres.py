@@ -33,6 +33,11 @@ create table {cells} (
 );
 create index on {cells} (substring(key from 1 for 1000));
 """
+# What to_regclass knows may be older than the lock.
+_MADE = """
+select 1 from pg_catalog.pg_class join pg_catalog.pg_namespace as space on space.oid = relnamespace
+where relname = %s and nspname = current_schema()
+"""
 _VERSION = "select nextval({sequence})"
 _LOAD = "select version, mark, digest, data from {cells} where id = %s"
 _FOUND = "select version from {cells} where id = %s"
@@ -168,13 +173,14 @@ class PostgresStore(ValueStore):
 
     def _make_table(self, connection: _Patient) -> None:
         """Whoever may not make tables can use one that is there."""
-        there = sql.SQL("select to_regclass({})").format(sql.Literal(sql.Identifier(self.table).as_string()))
-        if connection.execute(there).fetchall() != [(None,)]:
+        if connection.execute("select to_regclass(%s)", (sql.Identifier(self.table).as_string(),)).fetchone() != (
+            None,
+        ):
             return
         with connection.transaction():
             # Two that make one table at once would trip over each other, "if not exists" or not.
             connection.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"lambdacat {self.table}",))
-            if connection.execute(there).fetchall() == [(None,)]:
+            if not connection.execute(_MADE, (self.table,)).fetchall():
                 connection.execute(self._queries[_TABLE])
 
     def _signal(self) -> _Listening:

@@ -104,12 +104,24 @@ def create(path: Path) -> None:
             database.executescript(f"begin; {_SCHEMA} pragma user_version={_LAYOUT}; commit")
         finally:
             database.close()
-        # Another process may have put one there meanwhile; then that is the store, and this file may be gone.
-        with suppress(FileExistsError, FileNotFoundError):
-            os.link(making, path)
+        _place(making, path)
         flush_folder(path.parent)
+    except sqlite3.Error:
+        # Another process that was faster may have cleaned this file away in the middle.
+        if not path.exists():
+            raise
     finally:
         making.unlink(missing_ok=True)
+
+
+def _place(making: Path, path: Path) -> None:
+    try:
+        os.link(making, path)
+    except (FileExistsError, FileNotFoundError):
+        """Another process put one there meanwhile, and that is the store; it may have cleaned this one away."""
+    except OSError:  # a file system without links, where nothing tells two that make one store at the same moment
+        if not path.exists():
+            making.rename(path)
 
 
 def clean(path: Path) -> None:

@@ -338,10 +338,13 @@ class StoreCase:
     drawn: bool = True
     """Whether it is about random values."""
 
-    def check(self, store: Store, other: Store, *, max_examples: int) -> None:
-        """Hold two handles on one store to it. Errors: ``AssertionError`` whose first line has the name."""
+    def check(self, store: Store, other: Store, *, max_examples: int, start: int = 0) -> None:
+        """Hold two handles on one store to it; ``start`` seeds the draws.
+
+        Errors: ``AssertionError`` whose first line has the name.
+        """
         if self.drawn:
-            prove(self.name, partial(self.law, store, other), max_examples=max_examples)
+            prove(self.name, partial(self.law, store, other), max_examples=max_examples, start=start)
             return
         try:
             self.law(store, other, _nothing)

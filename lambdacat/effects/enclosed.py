@@ -1,0 +1,56 @@
+"""Coroutines in context variables of their own, and where a suspended one stands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Generator, Iterator
+from contextvars import copy_context
+from types import FrameType
+from typing import Any
+
+
+class Enclosed:
+    """A coroutine run in a copy of the caller's context variables: what it sets does not leak up.
+
+    It stays in the caller's task: a task of its own would cost more than a small run, and be cancelled differently.
+    """
+
+    __slots__ = ("_work",)
+
+    def __init__(self, work: Coroutine[Any, Any, Any]) -> None:
+        self._work = work
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        enter, work = copy_context().run, self._work
+        step: Callable[[Any], Any] = work.send
+        given: Any = None
+        while True:
+            try:
+                wanted = enter(step, given)
+            except StopIteration as stop:
+                return stop.value
+            try:
+                given = yield wanted
+                step = work.send
+            except GeneratorExit:
+                enter(work.close)
+                raise
+            except BaseException as error:  # noqa: BLE001  it is thrown into the work, which decides
+                given, step = error, work.throw
+
+
+def frames_of(awaited: Any) -> Iterator[FrameType]:
+    """Where a suspended coroutine stands: its frame, then that of what it waits for, and so on."""
+    while awaited is not None:
+        frame = next((found for name in _FRAMES if (found := getattr(awaited, name, None)) is not None), None)
+        if frame is None:
+            return
+        yield frame
+        if frame.f_code is Enclosed.__await__.__code__:
+            # It drives its work by hand, so Python does not know that it waits for it.
+            awaited = frame.f_locals["work"]
+        else:
+            awaited = next((found for name in _AWAITED if (found := getattr(awaited, name, None)) is not None), None)
+
+
+_FRAMES = ("cr_frame", "gi_frame", "ag_frame")
+_AWAITED = ("cr_await", "gi_yieldfrom", "ag_await")
