@@ -34,13 +34,23 @@ class Estimate:
     money: tuple[float, float] = field(default=(0.0, inf), validator=_interval)
 
 
+def _words(_: object, attribute: Attribute[str], value: Any) -> None:
+    if not isinstance(value, str) or not value.strip():
+        raise PlanError(f"{attribute.name} is text that is not blank, not {value!r}")
+
+
+def _yes_or_no(_: object, attribute: Attribute[bool], value: Any) -> None:
+    if type(value) is not bool:
+        raise PlanError(f"{attribute.name} is True or False, not {value!r}")
+
+
 @final
 @frozen
 class Resource:
     """Something outside the state, by name; two tasks conflict when one of them writes it."""
 
-    name: str
-    writes: bool = False
+    name: str = field(validator=_words)
+    writes: bool = field(default=False, validator=_yes_or_no)
 
 
 def _whole(least: int) -> Callable[[object, Attribute[Any], Any], None]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
+from attrs import frozen
+
 from lambdacat.bound import seconds_of
 from lambdacat.callables import check_plain
 from lambdacat.condition import Condition
@@ -25,7 +27,7 @@ from lambdacat.plan import (
     _Identity,
     identity,
 )
-from lambdacat.policy import ALL, All, NBest, Policy, Quorum, Settled
+from lambdacat.policy import ALL, FIRST_COMPLETED, All, NBest, Policy, Quorum, Settled
 from lambdacat.steps import _Each
 
 if TYPE_CHECKING:
@@ -58,9 +60,11 @@ def _function(what: str, value: object) -> Any:
     return value
 
 
-def _limit(value: int | None) -> int | None:
+def _limit(value: int | None, optic: Any = None) -> int | None:
     if value is not None and (type(value) is not int or value < 1):
         raise PlanError(f"limit is a whole number of at least 1, not {value!r}")
+    if value is not None and isinstance(optic, (Lens, Iso)):
+        raise PlanError(f"limit caps how many parts run at once, and {optic!r} is one part: leave limit= out")
     return value
 
 
@@ -161,21 +165,31 @@ def parallel_of(plans: tuple[Any, ...], policy: Any, join: Any, limit: Any, time
             raise PlanError("a race of no branches can never have a winner: give parallel at least one plan")
         if join is None:
             return identity
-        return _of_nothing(join)
+        return pure_leaf(_OfNothing(join))
     node: Plan[Any, Any] = Parallel(plans, policy, join, _limit(limit), seconds)
     if isinstance(policy, All) and join is None and len(plans) == 1:
         only: Plan[Any, Any] = plans[0]
         return only if seconds is None else only.timeout(seconds)
-    if join is None and getattr(policy, "n", getattr(policy, "k", 2)) > 1:
+    single = policy == FIRST_COMPLETED or (isinstance(policy, NBest) and policy.n == 1)
+    if join is None and not single:
         from lambdacat.footprints import check_conflicts
 
         check_conflicts(node)  # type: ignore[arg-type]
     return node
 
 
-def _of_nothing(join: Callable[[Any, Any], Any]) -> Plan[Any, Any]:
-    """No branches: the join of nothing."""
-    return pure_leaf(lambda value: join(value, ()))
+@frozen
+class _OfNothing:
+    """The join of no branches, as a function of the input."""
+
+    join: Callable[[Any, Any], Any]
+
+    @property
+    def __name__(self) -> str:
+        return "gather" if self.join is collect else "parallel"
+
+    def __call__(self, value: Any) -> Any:
+        return self.join(value, ())
 
 
 @overload
@@ -252,7 +266,7 @@ def focus(optic: Any, plan: Any, *, limit: int | None = None) -> Any:
     """
     if not isinstance(optic, (Traversal, _Each)):
         raise PlanError(f"focus wants an optic first, such as a lens, not {optic!r}")
-    return focused(optic, None, _limit(limit), _plan("focus", plan))
+    return focused(optic, None, _limit(limit, optic), _plan("focus", plan))
 
 
 def put_between(plan: Plan[Any, Any], reads: Any, writes: Any, limit: int | None) -> Plan[Any, Any]:
@@ -263,7 +277,7 @@ def put_between(plan: Plan[Any, Any], reads: Any, writes: Any, limit: int | None
         raise PlanError(f"between writes through one lens, not {writes!r}")
     if reads.root is not None and reads.root != writes.root:
         raise PlanError(f"between stays in one state, not {reads!r} and {writes!r}")
-    return focused(reads, writes, _limit(limit), plan)
+    return focused(reads, writes, _limit(limit, reads), plan)
 
 
 def focused(reads: Any, writes: Any, limit: int | None, plan: Plan[Any, Any]) -> Plan[Any, Any]:
@@ -271,13 +285,14 @@ def focused(reads: Any, writes: Any, limit: int | None, plan: Plan[Any, Any]) ->
     if plan is identity and writes is None:
         return identity
     one = isinstance(reads, (Lens, Iso))
-    if type(plan) is Focus and isinstance(reads, Traversal) and isinstance(plan.reads, Traversal) and writes is None:
+    if type(plan) is Focus and isinstance(reads, Traversal) and writes is None:
         inner_one = isinstance(plan.reads, (Lens, Iso))
         if one:
             below = None if plan.writes is None else compose(reads, plan.writes)
-            return Focus(compose(reads, plan.reads), below, plan.limit, plan.plan)
+            # Through ``each`` the plan inside was no focus on the whole; now it may be one.
+            return focused(compose(reads, plan.reads), below, plan.limit, plan.plan)
         if plan.writes is None and (inner_one or (limit is None and plan.limit is None)):
-            return Focus(compose(reads, plan.reads), None, limit, plan.plan)
+            return focused(compose(reads, plan.reads), None, limit, plan.plan)
     return Focus(reads, writes, None if one else limit, plan)
 
 

@@ -94,27 +94,39 @@ def _task(action: Any, reads: Any, writes: Any, options: dict[str, Any]) -> Plan
         doubled = [(a, b) for i, a in enumerate(writes) for b in writes[i + 1 :] if not a.disjoint_from(b)]
         if doubled:
             raise PlanError(f"{doubled[0][0]!r} and {doubled[0][1]!r} are both written, and one lies inside the other")
-    name = options.get("name") or name_of(action)
+    name, blocking, seconds = options.get("name"), options.get("blocking"), options.get("timeout")
+    if name is None:
+        name = name_of(action)
     _check_name(name)
-    blocking, seconds = options.get("blocking"), options.get("timeout")
-    if blocking not in (None, "thread", "abandon", "inline"):
-        raise PlanError(f"blocking is 'thread', 'abandon' or 'inline', not {blocking!r}")
-    resources = tuple(options.get("resources", ()))
-    for one in resources:
-        if not isinstance(one, Resource):
-            raise PlanError(f"resources are Resource values, not {one!r}")
+    _check_options(blocking, options.get("idempotent"), options.get("estimate"))
     return Task(
         action,
         name,
         reads,
         writes,
         None if seconds is None else seconds_of(seconds),
-        resources,
+        _resources(options.get("resources", ())),
         options.get("idempotent"),
         options.get("estimate"),
         blocking,
         compiled(action, reads, writes, blocking, name),
     )
+
+
+def _check_options(blocking: object, idempotent: object, estimate: object) -> None:
+    if blocking not in (None, "thread", "abandon", "inline"):
+        raise PlanError(f"blocking is 'thread', 'abandon' or 'inline', not {blocking!r}")
+    if idempotent is not None and type(idempotent) is not bool:
+        raise PlanError(f"idempotent is True or False, not {idempotent!r}")
+    if estimate is not None and not isinstance(estimate, Estimate):
+        raise PlanError(f"estimate is an Estimate, such as Estimate(seconds=(1, 3)), not {estimate!r}")
+
+
+def _resources(given: Any) -> tuple[Resource, ...]:
+    is_row = isinstance(given, Collection) and not isinstance(given, str)
+    if not is_row or not all(isinstance(one, Resource) for one in given):
+        raise PlanError(f"resources is a row of Resource values, such as (Resource('mail'),), not {given!r}")
+    return tuple(given)
 
 
 def pure_leaf(f: Callable[[Any], Any]) -> Plan[Any, Any]:

@@ -8,15 +8,16 @@ said in ``machine.meaning``.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final, Generic, Never, Self, TypeVar, final, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, Never, Self, TypeVar, assert_never, final, overload
 
 from attrs import field, frozen
 
 from lambdacat.bound import Estimate, Kind, Resource, Retry, Timeout, seconds_of
 from lambdacat.callables import check_plain
+from lambdacat.merging import collect
 from lambdacat.optics import Traversal, _Into, _Many, _One
 from lambdacat.place import PlanError
-from lambdacat.policy import ALL, All
+from lambdacat.policy import ALL, All, NBest, Quorum, Settled
 
 if TYPE_CHECKING:
     from lambdacat.fault import Fault, Outcome
@@ -141,8 +142,7 @@ class Plan(Generic[A_contra, B_co]):
             chosen = schedule
         else:
             raise PlanError(f"retry wants a number of retries or a schedule, not {schedule!r}")
-        _check_kinds(on)
-        check_plain("retry on=", on)
+        _check_on(on)
         if chosen.delay(1) is None:
             return self
         return Within(Retry(chosen, on), self)
@@ -261,12 +261,22 @@ def _check_name(name: object) -> None:
         raise PlanError(f"a name is text that is not blank, not {name!r}")
 
 
-def _check_kinds(on: object) -> None:
+def _check_on(on: object) -> None:
+    """Refuse what no fault could ever be accepted by. Errors: ``PlanError``."""
+    if on is None:
+        return
+    if not isinstance(on, (type, tuple)):
+        if not callable(on):
+            raise PlanError(f"on= wants a test, a class or a tuple of classes, not {on!r}")
+        check_plain("retry on=", on)
+        return
+    from lambdacat.fault import _Faulted
+
     for kind in on if isinstance(on, tuple) else (on,):
-        if isinstance(kind, type) and issubclass(kind, BaseException) and not issubclass(kind, Exception):
+        if not isinstance(kind, type) or not issubclass(kind, (BaseException, _Faulted)):
+            raise PlanError(f"on= wants classes of exceptions or of faults, and {kind!r} is neither")
+        if issubclass(kind, BaseException) and not issubclass(kind, Exception):
             raise PlanError(f"{kind.__name__} is never retried: it stops the program")
-    if on is not None and not callable(on) and not isinstance(on, tuple):
-        raise PlanError(f"on= wants a test, a class or a tuple of classes, not {on!r}")
 
 
 # --- leaves ----------------------------------------------------------------------------------------------------------
@@ -489,7 +499,7 @@ class Parallel(Plan[A_contra, B_co]):
     """The same input to every branch, results joined."""
 
     given: tuple[Plan[Any, Any], ...]
-    policy: Any = ALL
+    policy: All | Quorum | NBest[Any] | Settled = ALL
     join: Callable[[Any, Any], Any] | None = None
     """None is the default: ``merge``, and of a single result that result."""
     limit: int | None = None
@@ -510,15 +520,19 @@ class Parallel(Plan[A_contra, B_co]):
     @property
     def name(self) -> str:
         """The word for its policy."""
-        policy = self.policy
-        if type(policy) is All:
-            return "parallel" if self.join is None or self.join.__name__ != "collect" else "gather"
-        count = getattr(policy, "n", None) or getattr(policy, "k", None)
-        if count is None:
-            return "settled"
-        if hasattr(policy, "n"):
-            return f"best {count}"
-        return "first completed" if count == 1 else f"quorum of {count}"
+        match self.policy:
+            case All():
+                return "gather" if self.join is collect else "parallel"
+            case Settled():
+                return "settled"
+            case NBest(n=n):
+                return f"best {n}"
+            case Quorum(k=1):
+                return "first completed"
+            case Quorum(k=k):
+                return f"quorum of {k}"
+            case unknown:
+                assert_never(unknown)
 
     def parts(self) -> Parts:
         return (self.policy, self.join, self.limit, self.seconds), self.branches

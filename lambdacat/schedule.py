@@ -65,9 +65,14 @@ def _positive(_: object, attribute: Attribute[float], value: float) -> None:
         raise PlanError(f"{attribute.name} must be finite and above 0, not {value!r}")
 
 
+def _some_or_endless(_: object, attribute: Attribute[float], value: float) -> None:
+    if not value > 0:
+        raise PlanError(f"{attribute.name} must be above 0, or inf for none, not {value!r}")
+
+
 def _at_least_one(_: object, attribute: Attribute[float], value: float) -> None:
-    if not value >= 1:
-        raise PlanError(f"{attribute.name} must be at least 1, not {value!r}")
+    if not 1 <= value < inf:
+        raise PlanError(f"{attribute.name} must be finite and at least 1, not {value!r}")
 
 
 def _fraction(_: object, attribute: Attribute[float], value: float) -> None:
@@ -95,7 +100,7 @@ class Fixed(Schedule):
 class Exponential(Schedule):
     """Delays that grow by ``factor`` up to ``cap``. Units: seconds; ``factor`` is a ratio of at least 1.
 
-    Errors: ``PlanError`` when ``first <= 0`` or ``factor < 1``.
+    Errors: ``PlanError`` when ``first <= 0``, ``factor < 1`` or ``cap <= 0``.
 
     >>> list(Exponential(first=0.5, cap=3.0).delays(4))
     [0.5, 1.0, 2.0, 3.0]
@@ -103,7 +108,7 @@ class Exponential(Schedule):
 
     first: float = field(validator=_positive)
     factor: float = field(default=2.0, validator=_at_least_one)
-    cap: float = inf
+    cap: float = field(default=inf, validator=_some_or_endless)
 
     def delay(self, attempt: int, source: Random | None = None) -> float | None:
         try:

@@ -21,7 +21,7 @@ def equal(first: Node, second: Node) -> bool:
         one, two = rest.pop()
         if one is two or (id(one), id(two)) in seen:
             continue
-        if type(one) is not type(two):
+        if _kind(one) is not _kind(two):
             return False
         seen.add((id(one), id(two)))
         (data, children), (data2, children2) = one.parts(), two.parts()
@@ -29,6 +29,11 @@ def equal(first: Node, second: Node) -> bool:
             return False
         rest.extend(zip(children, children2, strict=True))
     return True
+
+
+def _kind(node: Node) -> type[Node]:
+    """The class that a node compares by: nodes of a user's own by what they stand for."""
+    return Composite if isinstance(node, Composite) else type(node)
 
 
 def _hash_of_data(data: tuple[Any, ...]) -> int:
@@ -41,7 +46,7 @@ def _hash_of_data(data: tuple[Any, ...]) -> int:
 
 def hashed(plan: Node) -> int:
     """The hash of a plan, kept on every node below it."""
-    return fold(plan, lambda node, below: hash((type(node), _hash_of_data(node.parts()[0]), *below)), kept="_hash")
+    return fold(plan, lambda node, below: hash((_kind(node), _hash_of_data(node.parts()[0]), *below)), kept="_hash")
 
 
 def fold(plan: Node, combine: Callable[[Node, list[T]], T], kept: str = "") -> T:

@@ -23,7 +23,12 @@ from lambdacat import (
     PlanError,
     Prism,
     Quorum,
+    Resource,
+    Stopped,
     bind,
+    fail,
+    footprint,
+    identity,
     lens,
     merged,
     task,
@@ -164,3 +169,10 @@ def test_whatever_is_built_wrongly_raises_one_exception_which_is_a_value_error(m
         WRONG[mistake]()
     assert isinstance(refused.value, ValueError)
     assert "\n" not in str(refused.value)
+
+
+def test_a_footprint_is_printed_in_words() -> None:
+    one: Any = task(reads=COUNT, writes=COUNT, resources=(Resource("db", writes=True), Resource("web")))(abs)
+    assert str(footprint(one)) == "reads .count; writes .count; uses web; changes db"
+    assert str(footprint(up)) == "reads everything; writes everything"
+    assert str(footprint(identity)) == "touches nothing"

@@ -1,12 +1,14 @@
 """Branches side by side: policies, joins, merges, and what a branch may do to its input."""
 
 import collections
+import pickle
 import random
 import threading
 import time
 from collections import Counter, OrderedDict, defaultdict
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Annotated, Any, NamedTuple
 
 import anyio
@@ -339,6 +341,75 @@ def test_a_limit_caps_how_many_branches_run_at_once(on: Runner, limit: int) -> N
     outcome, took = on(lambda: timed(gather(*[work] * 6, limit=limit)))
     assert outcome == Success((None,) * 6)
     assert (peak, took) == (limit, pytest.approx(6 / limit))
+
+
+# --- joins -----------------------------------------------------------------------------------------------------------
+
+
+def scaled(factor: int, fork: int, results: tuple[int, ...]) -> int:
+    return factor * sum(results)
+
+
+class Scale:
+    """A join that is an object, and has no name of its own."""
+
+    def __call__(self, fork: int, results: tuple[int, ...]) -> int:
+        return scaled(10, fork, results)
+
+    def method(self, fork: int, results: tuple[int, ...]) -> int:
+        return scaled(10, fork, results)
+
+
+def _their_own() -> Any:
+    def collect(fork: int, results: tuple[int, ...]) -> int:
+        return scaled(10, fork, results)
+
+    return collect
+
+
+JOINS = {
+    "partial": partial(scaled, 10),
+    "object": Scale(),
+    "method": Scale().method,
+    "lambda": lambda fork, results: scaled(10, fork, results),
+    "collect, but another one": _their_own(),
+}
+
+
+@on_both
+@pytest.mark.parametrize("join", list(JOINS))
+def test_a_join_may_be_anything_that_is_called_with_the_fork_and_the_results(on: Runner, join: str) -> None:
+    """A04, A34: with a name or without, it runs, prints, and is traced, drawn, checked and named as any other."""
+    one, two = pure(lambda n: n + 1), pure(lambda n: n + 2)
+    plan = parallel(one, two, join=JOINS[join])
+    assert (run(plan, 0), on(lambda: arun(plan, 0))) == (Success(30), Success(30))
+    assert lambdacat.traced(plan)(0).value == Success(30)
+    assert plan.name == "parallel"
+    assert repr(plan).startswith("parallel(")
+    assert "joined by" in lambdacat.render(plan)
+    assert lambdacat.check(plan) == ()
+    assert footprint(plan) == footprint(parallel(one, two, join=scaled))
+    assert run(plan.named("both") >> pure(refuse), 0).failure().name == "refuse"
+    assert run(parallel(one, pure(refuse), join=JOINS[join]), 0).failure().at == (1,)
+
+
+def refuse(value: object) -> Any:
+    raise ValueError("no")
+
+
+def test_a_gather_of_nothing_is_a_value_like_any_other() -> None:
+    """A37."""
+    for plan, name in ((gather(), "gather"), (parallel(join=scaled_to_none), "parallel")):
+        assert plan.name == name
+        assert pickle.loads(pickle.dumps(plan)) == plan
+        assert type(plan).from_parts(*plan.parts()) == plan
+    assert gather() == gather() != parallel(join=scaled_to_none)
+    assert hash(gather()) == hash(gather())
+    assert run(gather(), 5) == Success(())
+
+
+def scaled_to_none(fork: int, results: tuple[int, ...]) -> int:
+    return fork
 
 
 # --- merging ---------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -130,3 +131,17 @@ def test_what_a_node_stands_for_is_asked_once() -> None:
     assert [run(plan, n) for n in (1, 2)] == [Success(3), Success(4)]
     assert render(plan)
     assert asked == [1]
+
+
+def test_nodes_compare_by_their_names_and_what_they_stand_for() -> None:
+    """A37: also where one was read again, and is no longer of the class that wrote it."""
+    once = Tried(up)
+    assert once == Tried(up)
+    assert once == up.retry(1).named("tried")
+    assert hash(once) == hash(up.retry(1).named("tried"))
+    assert once != up.retry(1).named("again")
+    assert once != Tried(up >> up)
+    assert type(once).from_parts(*once.parts()) == once
+    sent = pickle.loads(pickle.dumps(once >> up))
+    assert sent == once >> up
+    assert run(sent, 1) == Success(3)

@@ -355,13 +355,15 @@ def test_a_wait_before_a_retry_goes_on_where_it_was(virtually: Any) -> None:
     journal = MemoryJournal(codecs=Codecs(State))
     start = 1_000_000.0
     virtually(partial(arun, journal=journal, context=Context(wall=lambda: start)), plan, State())
-    assert [d["kind"] for d in documents(journal)] == ["begin", "done", "wait", "done", "wait", "done", "end"]
+    assert [d["kind"] for d in documents(journal)] == [
+        *["begin", "done", "wait", "woke", "done", "wait", "woke", "done", "end"]
+    ]
     tries[:] = [0.0, 0.0]
 
     async def timed() -> float:
         began = anyio.current_time()
         late = Context(wall=lambda: start + 3600 + 3000)
-        await arun(plan, State(), journal=keep(journal, 5), context=late)
+        await arun(plan, State(), journal=keep(journal, 6), context=late)
         return anyio.current_time() - began
 
     assert virtually(timed) == pytest.approx(600)
@@ -383,6 +385,25 @@ def test_a_clock_that_was_set_back_makes_no_wait_longer() -> None:
     clock = VirtualClock()
     run(plan, State(), context=Context(clock=clock, wall=lambda: 0.0), journal=keep(journal, 3))
     assert clock() == 60.0
+
+
+def test_a_wait_that_is_over_is_not_waited_for_again() -> None:
+    tries: list[int] = []
+
+    @task
+    def flaky(state: State) -> State:
+        tries.append(1)
+        if len(tries) < 2:
+            raise ConnectionError("down")
+        return state
+
+    plan = flaky.retry(Fixed(60.0).times(1)) >> inc
+    journal = MemoryJournal(codecs=Codecs(State))
+    run(plan, State(), context=Context(clock=VirtualClock(), wall=lambda: 10_000.0), journal=journal)
+    for count in range(4, len(documents(journal)) + 1):
+        clock = VirtualClock()
+        run(plan, State(), context=Context(clock=clock, wall=lambda: 0.0), journal=keep(journal, count))
+        assert clock() == 0.0
 
 
 def test_a_best_of_many_keeps_its_choice() -> None:

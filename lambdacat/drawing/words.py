@@ -26,7 +26,7 @@ from lambdacat.plan import (
     Within,
     _Fail,
 )
-from lambdacat.policy import NBest, Quorum, Settled
+from lambdacat.policy import FIRST_COMPLETED, NBest, Quorum, Settled
 from lambdacat.schedule import Schedule
 
 Node = Plan[Any, Any]
@@ -97,7 +97,7 @@ def join_text(node: Parallel[Any, Any]) -> str:
     """What makes one value of the results."""
     if node.join is not None:
         return function_text(node.join)
-    alone = isinstance(node.policy, (Quorum, NBest)) and getattr(node.policy, "n", getattr(node.policy, "k", 0)) == 1
+    alone = node.policy == FIRST_COMPLETED or (isinstance(node.policy, NBest) and node.policy.n == 1)
     return "its result" if alone else merge.__name__
 
 

@@ -25,7 +25,7 @@ from lambdacat.plan import (
     _Fail,
     _Identity,
 )
-from lambdacat.policy import All, Settled
+from lambdacat.policy import All, NBest, Quorum
 from lambdacat.record import field_type, record_of
 
 
@@ -64,10 +64,12 @@ def faults_surely(node: Plan[Any, Any], below: list[bool]) -> bool:
 
 
 def _race_lost(node: Parallel[Any, Any], below: list[bool]) -> bool:
-    if type(node.policy) is Settled:
-        return False
-    wanted: int = getattr(node.policy, "n", None) or node.policy.k
-    return sum(not doomed for doomed in below) < wanted
+    alive = sum(not doomed for doomed in below)
+    match node.policy:
+        case Quorum(k=wanted) | NBest(n=wanted):
+            return alive < wanted
+        case _:
+            return False
 
 
 _BETTER = {

@@ -61,11 +61,21 @@ def _late(history: History, request: Open, value: Any, stack: Any) -> State | No
 
 def _woken(history: History, seconds: float, now: float, key: str) -> tuple[float, Document | None]:
     """How long is still to wait, and what is to be written before."""
+    if history.woke(key):
+        return 0.0, None
     until = history.wakes(key)
     if until is not None:
         # A clock that was set back makes no wait longer than it was.
         return min(seconds, max(0.0, until - now)), None
     return seconds, {"kind": "wait", "key": key, "until": now + seconds} if seconds > 0 else None
+
+
+def _after(seconds: float, key: str, state: State) -> State:
+    """The state after a wait that is over, with that written down first: it is never waited for again."""
+    op, value, stack = state
+    if seconds <= 0 or type(op) is Note:
+        return state
+    return Note({"kind": "woke", "key": key}, op), value, stack
 
 
 # --- in this thread --------------------------------------------------------------------------------------------------
@@ -126,8 +136,7 @@ def durable_direct(driver: type[Direct]) -> Any:
             seconds, document = _woken(history, seconds, self.env.now(), key)
             if document is not None:
                 history.append([document])
-            state: State = super().waited(seconds, request, value, stack)
-            return state
+            return _after(seconds, key, super().waited(seconds, request, value, stack))
 
         def asked(self, request: Asked | Retold, value: Any, stack: Any) -> State:
             if isinstance(request, Retold):
@@ -217,8 +226,7 @@ def durable_driver(driver: Any) -> Any:
             seconds, document = _woken(history, seconds, self.env.now(), key)
             if document is not None:
                 await history.tick.write(document)
-            state: State = await super().waited(seconds, request, value, stack)
-            return state
+            return _after(seconds, key, await super().waited(seconds, request, value, stack))
 
         async def asked(self, request: Asked, value: Any, stack: Any) -> State:
             history = self.env.history

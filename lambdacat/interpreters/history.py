@@ -200,6 +200,10 @@ class History:
         document = self.known["wait"].get(key)
         return None if document is None else float(document["until"])
 
+    def woke(self, key: str) -> bool:
+        """Whether a wait is over."""
+        return key in self.known["woke"]
+
     # Questions -----------------------------------------------------------------------------------------------------
 
     def reply(self, request: Asked, key: str) -> tuple[Any, Document | None]:

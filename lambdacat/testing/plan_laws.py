@@ -16,16 +16,33 @@ from returns.result import Failure, Success
 from lambdacat.build import bind, choose, fail, focus, gather, loop_while, parallel, pure, recover, when
 from lambdacat.fault import Fault, Outcome, Stopped
 from lambdacat.footprints import FootprintConflict, footprint
+from lambdacat.optics import Iso, Lens
 from lambdacat.place import Attr, overlaps
 from lambdacat.plan import Plan, identity
 from lambdacat.policy import FIRST_COMPLETED
 from lambdacat.record import record_of
+from lambdacat.steps import each
 from lambdacat.structure import regrown, rows
 from lambdacat.testing import actions as act
 from lambdacat.testing.blur import blurred
 from lambdacat.testing.model import TooManyOutcomes, possible
 from lambdacat.testing.proving import Draw
-from lambdacat.testing.sample import LEFT, NUMBERS, POINT, REACHES, RIGHT, Sample, X, Y
+from lambdacat.testing.sample import (
+    CIRCLE,
+    ITEMS,
+    LEFT,
+    NEGATIVE,
+    NUMBERS,
+    POINT,
+    RADIUS,
+    REACHES,
+    RIGHT,
+    SHAPE,
+    TABLE,
+    Sample,
+    X,
+    Y,
+)
 from lambdacat.testing.strategies import LEAVES, LONG, number_plans, plans, side_by_side, stages, states
 
 Interpreter = Callable[[Plan[Any, Any], Any], Outcome[Any]]
@@ -33,6 +50,17 @@ Interpreter = Callable[[Plan[Any, Any], Any], Outcome[Any]]
 PlanLaw = Callable[[Interpreter, Draw], None]
 
 STOP: Fault = Stopped(reason="stop")
+COMPOSED: tuple[tuple[Any, Any], ...] = (
+    (POINT, X),
+    (POINT, Y),
+    (POINT >> X, NEGATIVE),
+    (ITEMS, each),
+    (TABLE, each),
+    (ITEMS >> each, NEGATIVE),
+    (SHAPE, CIRCLE >> RADIUS),
+    (SHAPE >> CIRCLE, RADIUS),
+)
+"""Pairs of optics that go through each other."""
 FUNCTIONS = (act.add_one, act.double, act.refuse_odd)
 
 
@@ -84,7 +112,7 @@ def _equal(left: Plan[Any, Any], right: Plan[Any, Any]) -> None:
 
 def agreement(run_plan: Interpreter, draw: Draw) -> None:
     """Every outcome is one that the reference allows; for most plans there is exactly one."""
-    p, value = draw(plans() | stages()), draw(states())
+    p, value = draw(plans()), draw(states())
     assert_possible(p, value, outcome_from(run_plan, p, value))
 
 
@@ -183,6 +211,12 @@ def gather_is_a_product(run_plan: Interpreter, draw: Draw) -> None:
         assert open_ended or not both_won, f"gather({p!r}, {q!r}) on {value!r} gave {both!r}"
 
 
+def a_stage_sees_what_every_branch_before_it_wrote(run_plan: Interpreter, draw: Draw) -> None:
+    """``(p & q) >> (r & s)``: ``r`` sees neither less than ``p`` and ``q`` left, nor anything of ``s``."""
+    p, value = draw(stages()), draw(states())
+    assert_possible(p, value, outcome_from(run_plan, p, value))
+
+
 def disjoint_footprints_commute(run_plan: Interpreter, draw: Draw) -> None:
     """Where neither writes what the other touches, ``p & q`` is ``p >> q`` and ``q >> p``, up to which fault."""
     p, q, _ = _apart(draw)
@@ -253,10 +287,16 @@ def focus_preserves_and(run_plan: Interpreter, draw: Draw) -> None:
 
 
 def focus_composes(run_plan: Interpreter, draw: Draw) -> None:
-    """``focus(l >> m, p) == focus(l, focus(m, p))``."""
-    p, m = draw(number_plans()), draw(st.sampled_from([X, Y]))
-    _equal(focus(POINT >> m, p), focus(POINT, focus(m, p)))
-    _same(run_plan, focus(POINT >> m, p), focus(POINT, focus(m, p)), draw(states()))
+    """``focus(l >> m, p) == focus(l, focus(m, p))``, for optics onto one part and onto several."""
+    p, (outer, inner) = draw(number_plans()), draw(st.sampled_from(COMPOSED))
+    both, limit = outer >> inner, draw(st.integers(1, 2))
+    _equal(focus(both, p), focus(outer, focus(inner, p)))
+    _same(run_plan, focus(both, p), focus(outer, focus(inner, p)), draw(states()))
+    _equal(focus(ITEMS >> each >> NEGATIVE, p), focus(ITEMS, focus(each, focus(NEGATIVE, p))))
+    if not isinstance(outer, Lens):
+        _equal(focus(both, p, limit=limit), focus(outer, focus(inner, p), limit=limit))
+    elif not isinstance(inner, (Lens, Iso)):
+        _equal(focus(both, p, limit=limit), focus(outer, focus(inner, p, limit=limit)))
 
 
 def focus_preserves_between(run_plan: Interpreter, draw: Draw) -> None:
@@ -408,6 +448,7 @@ PLAN_LAWS: tuple[PlanLaw, ...] = (
     and_is_associative_on_any_plans,
     and_is_commutative_when_its_join_is,
     gather_is_a_product,
+    a_stage_sees_what_every_branch_before_it_wrote,
     disjoint_footprints_commute,
     a_race_gives_one_of_its_branches,
     a_constant_selector_is_its_branch,

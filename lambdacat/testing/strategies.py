@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import cache, reduce
 from typing import Any
 
+from attrs import frozen
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 from rpds import HashTrieMap
@@ -15,7 +16,7 @@ from lambdacat.fault import Stopped
 from lambdacat.footprints import FootprintConflict
 from lambdacat.leaf import task
 from lambdacat.optics import Lens
-from lambdacat.plan import Plan, identity
+from lambdacat.plan import Composite, Plan, identity
 from lambdacat.policy import ALL, SETTLED, NBest, Quorum
 from lambdacat.schedule import Fixed
 from lambdacat.steps import each
@@ -43,6 +44,18 @@ from lambdacat.testing.sample import (
 
 Numbers = Plan[int, int]
 States = Plan[Sample, Sample]
+
+
+@frozen(eq=False, repr=False)
+class Wrapped(Composite[Sample, Sample]):
+    """A node of a user's own."""
+
+    plan: States
+
+    def expand(self) -> States:
+        """The plan itself."""
+        return self.plan
+
 
 LONG = 1e6
 """Seconds of the timeouts in random plans: they never pass."""
@@ -195,6 +208,7 @@ def _grown(inner: SearchStrategy[States]) -> SearchStrategy[States]:
         st.builds(lambda p, n: p.retry(n), inner, st.integers(0, 2)),
         inner.map(lambda p: p.retry(Fixed(0.0).times(1), on=act.Refusal)),
         inner.map(lambda p: p.named("renamed")),
+        inner.map(Wrapped),
     )
 
 
