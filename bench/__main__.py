@@ -8,8 +8,8 @@ import platform
 import sys
 from pathlib import Path
 
-from bench.pairs import Row
 from bench.memory import QUESTIONS as MEMORY
+from bench.pairs import Row
 from bench.questions import QUESTIONS
 
 _HEAD = ("question", "ours", "floor", "units", "ratio", "reach", "met")

@@ -225,7 +225,7 @@ def _merged_items(place: Place, base: Mapping[Any, Any], tips: list[tuple[int, A
         old = base.get(key, _GONE)
         value = who[0][1] if len(who) == 1 else _merged((*place, Item(key)), old, who, None)
         if value is _GONE:
-            made = _without(made, key) if key in made else made
+            made = without(made, key) if key in made else made
         elif isinstance(made, dict):
             made[key] = value
         else:
@@ -239,7 +239,8 @@ def _candidates(base: Mapping[Any, Any], tip: Any) -> Iterable[Any]:
     return dict.fromkeys((*tip, *base)) if logged is None else logged
 
 
-def _without(whole: Any, key: Any) -> Any:
+def without(whole: Any, key: Any) -> Any:
+    """A mapping without one of its keys; a dict is changed in place."""
     if isinstance(whole, dict):
         del whole[key]
         return whole

@@ -80,7 +80,7 @@ def _is_frozen(cls: Any) -> bool:
     return cls.__setattr__ is not object.__setattr__ and "frozen" in getattr(cls.__setattr__, "__name__", "")
 
 
-def _declared(cls: type) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
+def declared_fields(cls: type) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
     """The field names of an attrs class or dataclass, and the names that its constructor has for them."""
     if attributes := getattr(cls, "__attrs_attrs__", None):
         return tuple(a.name for a in attributes), tuple(a.alias if a.init else "" for a in attributes)
@@ -101,7 +101,7 @@ def _record_of(cls: type) -> Record | None:
         return Record(tuple(names), tuple, lambda whole, values: whole._make(values), positional=False)
     if isinstance(getattr(cls, "model_fields", None), Mapping):
         return _pydantic(cls)
-    declared = _declared(cls)
+    declared = declared_fields(cls)
     if declared is None:
         return None
     names, aliases = declared

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import signal
 import sys
 import threading
@@ -24,6 +23,7 @@ from lambdacat.fault import ActionFailed, Outcome
 from lambdacat.interpreters.arun import arun
 from lambdacat.research import CHECKPOINT, STEPS, Corpus, Inquiry, reason, research
 from lambdacat.shown import FAILED, Interrupted, Shown, UsageError, as_json
+from lambdacat.terminal import plain
 from lambdacat.tools.answer import EXTRACTIVE, Answer
 from lambdacat.tools.corpus import CorpusError, Skip
 
@@ -195,8 +195,9 @@ def ask(question: str, corpus: Corpus, *, runner: Runner, form: Form = Form.TEXT
     if corpus.cache is not None:
         try:
             corpus.cache.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UsageError(f"no folder for an index: {str(corpus.cache)!r}: {error.strerror or error}") from error
+        except OSError as refused:
+            said = refused.strerror or refused
+            raise UsageError(f"no folder for an index: {str(corpus.cache)!r}: {said}") from refused
     report = conduct(Inquiry(question, corpus), runner)
     match report.outcome:
         case Success(done):
@@ -225,26 +226,6 @@ def of_steps(trace: Trace) -> Trace:
 
 
 # --- what is shown ---------------------------------------------------------------------------------------------------
-
-_UNSAFE = re.compile(
-    r"""
-    \x1b\[ [0-?]* [ -/]* [@-~]?                     # colours, cursor moves
-    | \x1b[\]PX^_] .*? (?: \x07 | \x1b\\ | $ )      # titles, links and other strings
-    | \x1b [ -/]* [0-~]?
-    | [\x00-\x08\x0b-\x1f\x7f-\x9f]
-    | [\u202a-\u202e\u2066-\u2069]                  # text that is shown backwards
-    """,
-    re.VERBOSE,
-)
-
-
-def plain(text: str) -> str:
-    """The text without anything that a terminal would obey.
-
-    >>> plain("\\x1b[31mred\\x1b[0m and \\x1b]0;title\\x07plain")
-    'red and plain'
-    """
-    return _UNSAFE.sub("", text)
 
 
 def skipped(done: Inquiry) -> tuple[tuple[Skip, int], ...]:

@@ -77,6 +77,16 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation("effects/direct.py", "self.own = copy_context() if outer is None else outer.copy()", "self.own = outer"),
     Mutation("effects/on_asyncio.py", "        rows.sort()", "        rows.sort(reverse=True)"),
     Mutation("effects/on_asyncio.py", "        if group.running:\n            await group.stop()", "        if False:\n            await group.stop()"),
+    # values at rest
+    Mutation("codec/text.py", "    if len(made) != len(pairs):", "    if False:"),
+    Mutation("codec/tables.py", "        if not isfinite(tree):", "        if False:"),
+    Mutation("codec/containers.py", "    if MARK not in value and _plain_keys(value):", "    if _plain_keys(value):"),
+    Mutation("codec/containers.py", "row if ordered else canonical(row)", "row"),
+    Mutation("codec/classes.py", "        if len(tree) != size:", "        if False:"),
+    Mutation("codec/classes.py", "for version in range(found, codec.version):", "for version in range(found, found + 1):"),
+    Mutation("codec/delta.py", "and repr(before) == repr(after)", "and True"),
+    Mutation("codec/delta.py", "part in other or part not in after", "part not in after"),
+    Mutation("codec/applying.py", "value = _changed(_refilled(value, inside), op)", "value = _refilled(_changed(value, op), inside)"),
     # durable runs
     Mutation("machine/fork.py", "self.index + 1, (*self.held, (self.index, value)))", "self.index + 1, self.held)"),
     Mutation("machine/fork.py", "entries, missing = self.entries[: self.split], self.entries[self.split :]", "entries, missing = self.entries, ()"),
@@ -118,6 +128,8 @@ DURABLE = ("machine/pausing", "machine/trail", "machine/fork", "interpreters/", 
 
 def guards(mutation: Mutation) -> tuple[tuple[str, ...], ...]:
     """The tests that guard a file, as arguments of one pytest each; the likeliest first."""
+    if mutation.file.startswith("codec/"):
+        return (tuple(f"tests/test_codec{name}.py" for name in ("", "_refusals", "_classes", "_changes")),)
     if mutation.file.startswith(DURABLE):
         files = ("tests/test_ownership.py", "tests/test_journals.py", "tests/test_journal_damage.py")
         durable = (JOURNALS, ("tests/test_durable.py",), files)

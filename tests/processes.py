@@ -95,7 +95,7 @@ class Nursery:
 
     def places(self, order: Order) -> list[Place]:
         """Every place of an undisturbed process."""
-        with TemporaryDirectory() as folder:
+        with TemporaryDirectory(dir=order.folder) as folder:
             log = Path(folder, "log")
             process, code = self._traced(
                 attrs.evolve(order, folder=folder), ["-f", "-e", f"trace={','.join(CALLS)}"], str(log)

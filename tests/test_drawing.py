@@ -37,7 +37,7 @@ from lambdacat import (
     task,
     when,
 )
-from lambdacat.drawing import render_trace
+from lambdacat.drawing import Form, render_trace
 
 
 def step(name: str) -> Plan[Any, Any]:
@@ -205,8 +205,9 @@ def test_boxes_that_hold_a_box_alone_are_one_box_with_both_titles() -> None:
 
 @given(st.text("abc ", min_size=100, max_size=300).filter(str.strip))
 def test_no_name_makes_a_picture_wider_than_a_page(name: str) -> None:
-    for form, between in (("mermaid", "<br/>"), ("dot", r"\n")):
-        lines = max(render(step(name.strip()), form).splitlines(), key=len).split(between)  # type: ignore[call-overload]
+    forms: tuple[tuple[Form, str], ...] = (("mermaid", "<br/>"), ("dot", r"\n"))
+    for form, between in forms:
+        lines = max(render(step(name.strip()), form).splitlines(), key=len).split(between)
         assert 1 < len(lines) <= 6
         assert all(len(line) < 48 + 40 for line in lines)
 

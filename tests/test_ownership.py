@@ -232,8 +232,7 @@ def test_only_processes_that_end_in_a_row_at_one_entry_set_a_run_aside(events: l
     st.one_of(st.none(), st.binary(), st.floats(), st.integers(max_value=-1), st.just("a|b|c|d"), st.just("a|b|-1|d")),
 )
 def test_what_no_owner_ever_wrote_is_named(column: str, value: Any) -> None:
-    kinds = {"deadline": (int, float), "owner": (str,), "aside": (str,)}
-    if type(value) in kinds.get(column, ()) and (column != "owner"):
+    if type(value) in {"deadline": (int, float), "aside": (str,)}.get(column, ()):
         return
-    with pytest.raises(JournalCorrupt, match=f"{column} is "):
-        lease(**{column: value}) if column != "owner" else Lease(1, value, 0.0, 0, 0, "", here=0)
+    with pytest.raises(JournalCorrupt, match=f"who owns run 'a run' is not what was written .{column} is "):
+        attrs.evolve(lease(), **{column: value}).taken("a run", ME, 30, again=False)

@@ -33,13 +33,13 @@ from lambdacat.research_report import (
     conduct,
     document,
     observed_by,
-    plain,
     progress,
     text,
     warnings,
     with_trace,
 )
 from lambdacat.shown import Shown, UsageError
+from lambdacat.terminal import plain
 from lambdacat.tools import corpus
 from lambdacat.tools.answer import ROUNDS, Answer, Query, parse_question
 from lambdacat.tools.corpus import CorpusError, Index, Skip, Source, open_stdlib

@@ -112,6 +112,14 @@ def test_a_write_that_is_cut_off_is_whole_or_was_never(perform: Perform, kind: s
             tampered(perform, kind, "replace", folder, call, f"{what}:when={number}")
 
 
+def test_a_file_is_on_disk_before_it_has_its_name(perform: Perform) -> None:
+    """And its name is, before the write is acknowledged: what a power cut leaves is what a kill leaves."""
+    with TemporaryDirectory(dir=QUICK) as folder:
+        done = [call for call, _ in places(perform, "files", "replace", folder)]
+    lasting = [call for call in done if call in ("write", "fsync", "link", "rename")]
+    assert lasting == ["write", "fsync", "link", "rename", "rename", "fsync"]
+
+
 @pytest.mark.sweep
 @pytest.mark.parametrize("write", WRITES)
 @pytest.mark.parametrize("kind", KINDS)

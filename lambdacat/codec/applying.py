@@ -8,7 +8,7 @@ from typing import Any, Final, TypeAlias, assert_never
 from lambdacat.codec.delta import Delta, Gone, Members, Op, Put, Splice
 from lambdacat.codec.refusal import StateCorrupt
 from lambdacat.codec.text import Tree, with_room
-from lambdacat.merging import _without
+from lambdacat.merging import without
 from lambdacat.place import Attr, Item, Place
 from lambdacat.record import record_of
 from lambdacat.steps import put_item
@@ -81,7 +81,7 @@ def _with_items(value: Mapping[Any, Any], parts: list[tuple[Any, _Rows]]) -> Any
     for key, rows in parts:
         part = _after(made.get(key, _NONE), rows)
         if part is _NONE:
-            made = _without(made, key)
+            made = without(made, key)
         elif isinstance(made, dict):
             made[key] = part
         else:

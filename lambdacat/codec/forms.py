@@ -8,7 +8,7 @@ from inspect import Parameter, signature
 from typing import Any, NamedTuple
 
 from lambdacat.codec.tables import MARK
-from lambdacat.record import Record, _declared, record_of
+from lambdacat.record import Record, declared_fields, record_of
 
 _set = object.__setattr__
 
@@ -57,7 +57,7 @@ def _maker(cls: Any, record: Record) -> Callable[[Sequence[Any]], Any]:
     """The constructor as a function of the fields in order. Law: validators and converters run."""
     if record.positional:
         return lambda row: cls(*row)
-    declared = _declared(cls)
+    declared = declared_fields(cls)
     aliases = record.names if declared is None else declared[1]
     _check_constructor(cls, set(aliases) - {""})
     given = [(place, alias) for place, alias in enumerate(aliases) if alias]

@@ -16,6 +16,9 @@ from lambdacat.codec.text import Tree, json_bytes, json_tree, with_room
 
 _BUILT_IN: Final = {**ATOMS, **CONTAINERS}
 
+_UNTAGGED: Final = frozenset({list, *SAME})
+"""Classes whose values stand for themselves in every tree."""
+
 
 @final
 class Codecs:
@@ -90,7 +93,7 @@ def _declared(types: Iterable[type | Codec]) -> tuple[Codec, ...]:
     found: dict[type, Codec] = {}
     for one in types:
         codec = one if isinstance(one, Codec) else Codec(one)
-        if codec.cls in _BUILT_IN or codec.cls in _ALWAYS:
+        if codec.cls in _BUILT_IN or codec.cls in _UNTAGGED:
             raise ValueError(f"{codec.cls.__qualname__} needs no codec: Python's own classes are stored as they are")
         known = found.get(codec.cls)
         if known is not None and (one is not codec or known == codec):
@@ -115,6 +118,3 @@ def _check_names(codecs: Iterable[Codec]) -> None:
 
 def _full(cls: type) -> str:
     return f"{cls.__module__}.{cls.__qualname__}"
-
-
-_ALWAYS: Final = frozenset({list, bool, type(None)})

@@ -311,35 +311,41 @@ _TITLES = 4
 
 def _boxes_merged(row: list[Item]) -> tuple[tuple[Item, ...], dict[str, str]]:
     """The row with boxes that hold nothing but a box drawn as one, and which box each of those has become."""
-    ends: dict[int, int] = {}
-    opened: list[int] = []
-    for place, item in enumerate(row):
-        if type(item) is Opened:
-            opened.append(place)
-        elif type(item) is Closed:
-            ends[opened.pop()] = place
+    ends = _ends(row)
     merged: dict[str, str] = {}
+    titles: dict[str, list[str]] = {}
     gone: set[int] = set()
-    titles: dict[int, list[str]] = {}
-    outer = -1
-    for place, end in sorted(ends.items()):
-        item: Any = row[place]
-        alone = outer == place - 1 and place - 1 in ends and ends[place - 1] == end + 1
-        first = merged.get(row[place - 1].id, row[place - 1].id) if alone else ""  # type: ignore[union-attr]
-        home = int(first[1:]) if first else place
-        if alone and len(titles[home]) < _TITLES:
+    for place, item in enumerate(row):
+        if not isinstance(item, Opened):
+            continue
+        around = row[place - 1] if place else None
+        home = ""
+        if isinstance(around, Opened) and ends[place - 1] == ends[place] + 1:
+            home = merged.get(around.id, around.id)
+        if home and len(titles[home]) < _TITLES:
             titles[home].append(item.label)
-            merged[item.id] = first
-            gone |= {place, end}
+            merged[item.id] = home
+            gone |= {place, ends[place]}
         else:
-            titles[place] = [item.label]
-        outer = place
+            titles[item.id] = [item.label]
     kept = (
-        Opened(item.id, " > ".join(titles[place])) if type(item) is Opened else item
+        Opened(item.id, " > ".join(titles[item.id])) if isinstance(item, Opened) else item
         for place, item in enumerate(row)
         if place not in gone
     )
     return tuple(kept), merged
+
+
+def _ends(row: list[Item]) -> dict[int, int]:
+    """Where each box that begins in a row ends."""
+    found: dict[int, int] = {}
+    opened: list[int] = []
+    for place, item in enumerate(row):
+        if isinstance(item, Opened):
+            opened.append(place)
+        elif isinstance(item, Closed):
+            found[opened.pop()] = place
+    return found
 
 
 def _tidied(row: tuple[Item, ...], edges: list[Edge], merged: dict[str, str]) -> tuple[Edge, ...]:

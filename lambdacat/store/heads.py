@@ -46,6 +46,9 @@ class Head:
 
 
 def _start(entry: bytes) -> bytes:
+    # What rots may become another class, too.
+    if type(entry) is not bytes:
+        return b""
     return entry[:_START].ljust(_START, b"\0")
 
 

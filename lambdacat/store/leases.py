@@ -12,7 +12,7 @@ from math import inf
 from pathlib import Path
 from typing import Any, final
 
-from attrs import Attribute, evolve, field, frozen
+from attrs import evolve, field, frozen
 
 from lambdacat.interpreters.journal import JournalCorrupt, RunBusy, RunSetAside
 
@@ -112,48 +112,21 @@ def _began(number: int) -> str:
         return ""
 
 
-def _whole(lease: object, attribute: Attribute[int], value: object) -> None:
-    if type(value) is not int or value < 0:
-        raise _no_lease(attribute.name, value)
-
-
-def _seconds(lease: object, attribute: Attribute[float], value: object) -> None:
-    if type(value) not in (int, float):
-        raise _no_lease(attribute.name, value)
-
-
-def _text(lease: object, attribute: Attribute[str], value: object) -> None:
-    if type(value) is not str:
-        raise _no_lease(attribute.name, value)
-
-
-def _owner(lease: object, attribute: Attribute[str], value: object) -> None:
-    _text(lease, attribute, value)
-    try:
-        _ = value and Owner.parse(str(value))
-    except ValueError:
-        raise _no_lease(attribute.name, value) from None
-
-
-def _no_lease(name: str, value: object) -> JournalCorrupt:
-    return JournalCorrupt(f"whose a run is, is not what was written ({name} is {value!r}); restore it from a copy")
-
-
 @final
 @frozen
 class Lease:
-    """The state of a run's ownership, as its row says it. Errors: ``JournalCorrupt`` for what no row ever was."""
+    """The state of a run's ownership, as its row says it."""
 
-    epoch: int = field(validator=_whole)
-    owner: str = field(validator=_owner)
+    epoch: int
+    owner: str
     """Empty when the last owner has let go."""
-    deadline: float = field(validator=_seconds)
+    deadline: float
     """Until when an owner that says nothing is believed. Units: seconds on the clock of leases."""
-    crashes: int = field(validator=_whole)
+    crashes: int
     """How many owners in a row have ended without letting go and without getting any further."""
-    reached: int = field(validator=_whole)
+    reached: int
     """Entries when the last owner began."""
-    aside: str = field(validator=_text)
+    aside: str
     """Why the run was set aside."""
     here: int = field(kw_only=True)
     """Entries now."""
@@ -169,8 +142,9 @@ class Lease:
         """The lease with a new owner, or with why there is none. Law: the epoch grows with each owner.
 
         ``now`` is on the clock of leases, by default that of this machine; ``far`` says that there may be owners on
-        others.
+        others. Errors: ``JournalCorrupt`` for a row that nobody ever wrote.
         """
+        self._check(run)
         now = Owner.now() if now is None else now
         crashes = self.crashes
         if self.owner:
@@ -194,6 +168,23 @@ class Lease:
             self, epoch=self.epoch + 1, owner=str(by), deadline=now + seconds,
             crashes=0 if again else crashes, reached=self.here, aside="",
         )  # fmt: skip
+
+    def _check(self, run: str) -> None:
+        wrong = [
+            *(n for n in ("epoch", "crashes", "reached") if type(getattr(self, n)) is not int or getattr(self, n) < 0),
+            *(n for n in ("owner", "aside") if type(getattr(self, n)) is not str),
+            *(["deadline"] if type(self.deadline) not in (int, float) else []),
+        ]
+        if not wrong and self.owner:
+            try:
+                Owner.parse(self.owner)
+            except ValueError:
+                wrong.append("owner")
+        if wrong:
+            raise JournalCorrupt(
+                f"who owns run {run!r} is not what was written ({wrong[0]} is {getattr(self, wrong[0])!r}); restore the"
+                " journal from a copy"
+            )
 
 
 def _busy(run: str, owner: Owner, by: Owner, left: float) -> str:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import blake2b
 from math import ceil
-from time import monotonic
-from typing import Any, LiteralString, TypeVar, final
+from typing import Any, LiteralString, final
 
 from lambdacat.codec import StateCorrupt
 from lambdacat.fault import Unanswered
@@ -20,10 +19,12 @@ try:
     import psycopg
     from psycopg import errors, sql
     from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+    from lambdacat.store.patient import Patient
 except ImportError as error:
     raise ImportError("PostgresStore needs a client: pip install 'lambdacat[postgres]'") from error
 
-R = TypeVar("R")
+_Patient = Patient
 
 _TABLE = """
 create sequence {versions};
@@ -141,7 +142,7 @@ class PostgresStore(ValueStore):
             return connection.execute(self._queries[query], values).fetchall()
 
     @contextmanager
-    def _asking(self) -> Iterator[_Patient]:
+    def _asking(self) -> Iterator[Patient]:
         """The connection; what goes wrong with it, by name."""
         with self._named(), self._kept.used() as connection:
             try:
@@ -160,8 +161,8 @@ class PostgresStore(ValueStore):
         except psycopg.Error as error:
             raise Unanswered(f"the store {self.name}", str(error).strip() or type(error).__name__) from error
 
-    def _connected(self) -> _Patient:
-        connection = _Patient.connect(self._dsn, autocommit=True, prepare_threshold=None)
+    def _connected(self) -> Patient:
+        connection = Patient.connect(self._dsn, autocommit=True, prepare_threshold=None)
         try:
             connection.seconds = self.seconds
             connection.execute("select set_config('statement_timeout', %s, false)", (str(ceil(1000 * self.seconds)),))
@@ -171,7 +172,7 @@ class PostgresStore(ValueStore):
             raise
         return connection
 
-    def _make_table(self, connection: _Patient) -> None:
+    def _make_table(self, connection: Patient) -> None:
         """Whoever may not make tables can use one that is there."""
         if connection.execute("select to_regclass(%s)", (sql.Identifier(self.table).as_string(),)).fetchone() != (
             None,
@@ -208,29 +209,6 @@ class _Listening:
 
     def close(self) -> None:
         self._connection.close()
-
-
-class _Patient(psycopg.Connection[Any]):
-    """A connection that does not wait forever for a server that has stopped."""
-
-    seconds = 10.0
-
-    def wait(self, gen: Generator[Any, Any, R], interval: float = 0.1, timeout: float | None = None) -> R:
-        return super().wait(_until(gen, monotonic() + self.seconds), interval, timeout)
-
-
-def _until(waiting: Generator[Any, Any, R], end: float) -> Generator[Any, Any, R]:
-    """The same steps, as long as there is time."""
-    wanted = next(waiting)
-    while True:
-        ready = yield wanted
-        if monotonic() > end:
-            raise psycopg.OperationalError("it has stopped answering")
-        try:
-            wanted = waiting.send(ready)
-        except StopIteration as done:
-            found: R = done.value
-            return found
 
 
 def _id(key: str) -> bytes:

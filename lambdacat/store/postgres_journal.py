@@ -19,7 +19,7 @@ try:
     from psycopg import errors, sql
     from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-    from lambdacat.store.postgres import _Patient
+    from lambdacat.store.patient import Patient
 except ImportError as error:
     raise ImportError("PostgresJournal needs a client: pip install 'lambdacat[postgres]'") from error
 
@@ -232,7 +232,7 @@ class PostgresJournal:
     # The server ----------------------------------------------------------------------------------------------------
 
     @contextmanager
-    def _asking(self) -> Iterator[_Patient]:
+    def _asking(self) -> Iterator[Patient]:
         """The connection; what goes wrong with it, by name."""
         with self._named(), self._kept.used() as connection:
             try:
@@ -251,8 +251,8 @@ class PostgresJournal:
         except psycopg.Error as error:
             raise Unanswered(f"the journal {self.name}", str(error).strip() or type(error).__name__) from error
 
-    def _connected(self) -> _Patient:
-        connection = _Patient.connect(self._dsn, autocommit=True, prepare_threshold=None)
+    def _connected(self) -> Patient:
+        connection = Patient.connect(self._dsn, autocommit=True, prepare_threshold=None)
         try:
             connection.seconds = self.seconds
             connection.execute("select set_config('statement_timeout', %s, false)", (str(ceil(1000 * self.seconds)),))
@@ -263,7 +263,7 @@ class PostgresJournal:
             raise
         return connection
 
-    def _make_durable(self, connection: _Patient) -> None:
+    def _make_durable(self, connection: Patient) -> None:
         if self.durability == "normal":
             connection.execute("set synchronous_commit to off")
             return
@@ -278,7 +278,7 @@ class PostgresJournal:
                 ' durability="normal"',
             )
 
-    def _make_tables(self, connection: _Patient) -> None:
+    def _make_tables(self, connection: Patient) -> None:
         """Whoever may not make tables can use those that are there."""
         if self._version(connection) is not None:
             return
@@ -288,7 +288,7 @@ class PostgresJournal:
             if self._version(connection) is None:
                 connection.execute(self._queries[_TABLES])
 
-    def _version(self, connection: _Patient) -> str | None:
+    def _version(self, connection: Patient) -> str | None:
         """What the tables say that they are; None when there are none. Errors: ``JournalCorrupt`` for others."""
         found = connection.execute(_SAID, (self.table,)).fetchall()
         if not found:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         memories,
         origins,
     )
+    from lambdacat.testing.storables import portrait, storables
     from lambdacat.testing.strategies import lenses, number_plans, plans, states, suspending_plans
     from lambdacat.testing.stubbing import Answer, stub
     from lambdacat.testing.suites import SUITES, LawResult, check_interpreter_laws, interpreters, run_suites
@@ -43,6 +44,7 @@ _HOMES = {
         "merge_laws": "check_merge_laws",
         "model": "TooManyOutcomes possible",
         "optic_laws": "check_lens_laws check_prism_laws check_traversal_laws",
+        "storables": "portrait storables",
         "state_laws": "Edit Evidence capacities check_belief_laws check_memory_laws edits evidence memories origins",
         "strategies": "lenses number_plans plans states suspending_plans",
         "sample": "Sample",
@@ -95,11 +97,13 @@ __all__ = [
     "number_plans",
     "origins",
     "plans",
+    "portrait",
     "possible",
     "run_suites",
     "shrink",
     "slow",
     "states",
+    "storables",
     "stub",
     "suspending_plans",
     "virtual_asyncio_run",
