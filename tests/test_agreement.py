@@ -1,14 +1,37 @@
 """All ways to run a plan agree with each other and with the reference, at random and in virtual time."""
 
+import itertools
 import os
 import time
 from contextlib import suppress
 from typing import Any
 
 import pytest
+from attrs import evolve
 from hypothesis import given, seed, settings
 
-from lambdacat import Failure, Outcome, Plan, arun, run
+from lambdacat import (
+    ALL,
+    SETTLED,
+    All,
+    Failure,
+    NBest,
+    Outcome,
+    Plan,
+    Quorum,
+    Settled,
+    Stopped,
+    Success,
+    Waiting,
+    arun,
+    collect,
+    fail,
+    interpret,
+    parallel,
+    pure,
+    run,
+)
+from lambdacat.effects.records import IDENTITY
 from lambdacat.plan import Parallel
 from lambdacat.structure import nodes
 from lambdacat.testing import (
@@ -120,3 +143,48 @@ def test_agreement_at_full_count(name: str, capsys: pytest.CaptureFixture[str]) 
 def test_the_reference_always_has_an_outcome(plan: States, value: Sample) -> None:
     with suppress(TooManyOutcomes):
         assert possible(plan, value)
+
+
+# --- branches that wait ----------------------------------------------------------------------------------------------
+
+WAITS: Plan[int, Any] = fail(Waiting(questions=()))
+FAILS: Plan[int, Any] = fail(Stopped(reason="no"))
+WINS: Plan[int, Any] = pure(lambda n: n + 1)
+NAMES = {"waits": WAITS, "fails": FAILS, "wins": WINS}
+EVERYWHERE: dict[str, Any] = {
+    **RUNNERS,
+    "interpret, gathering": lambda plan, value: interpret(plan, evolve(IDENTITY, gather=tuple))(value),
+}
+
+
+def decided(policy: Any, row: tuple[str, ...]) -> str:
+    """What a fork comes to whose branches end at once: a result, a fault, or a wait."""
+    match policy:
+        case All():
+            return next((kind for kind in ("fails", "waits") if kind in row), "wins")
+        case Quorum(k=k) if row.count("wins") >= k:
+            return "wins"
+        case _ if "waits" in row:
+            return "waits"
+        case Settled():
+            return "wins"
+        case _:
+            wanted = policy.n if isinstance(policy, NBest) else policy.k
+            return "wins" if row.count("wins") >= wanted else "fails"
+
+
+@pytest.mark.parametrize(
+    "policy", [ALL, Quorum(1), Quorum(2), NBest(1, by=float), NBest(2, by=float), SETTLED], ids=str
+)
+@pytest.mark.parametrize("limit", [None, 1])
+def test_a_fork_with_branches_that_wait_is_decided_alike_everywhere(policy: Any, limit: int | None) -> None:
+    """A wait is neither a win nor a loss; a fork that can be decided without it is, and else it waits."""
+    for row in itertools.product(NAMES, repeat=3):
+        plan = parallel(*(NAMES[kind] for kind in row), policy=policy, join=collect, limit=limit)
+        for name, runner in EVERYWHERE.items():
+            outcome = runner(plan, 1)
+            found = "wins" if isinstance(outcome, Success) else type(outcome.failure()).__name__
+            expected = {"wins": ("wins",), "waits": ("Waiting",), "fails": ("Stopped", "AllFailed", "TooFew")}
+            assert found in expected[decided(policy, row)], (name, row)
+            # Which of several faults an ALL reports is open.
+            assert found == "Stopped" or outcome == run(plan, 1), (name, row)

@@ -17,7 +17,17 @@ from typing import Any
 import anyio
 import anyio.from_thread
 import pytest
-from clocks import Clock, DeadlockError, Runner, VirtualLoop, on_asyncio, on_both, really_on_asyncio, really_on_both
+from clocks import (
+    Clock,
+    DeadlockError,
+    Runner,
+    VirtualLoop,
+    on_asyncio,
+    on_both,
+    on_trio,
+    really_on_asyncio,
+    really_on_both,
+)
 
 import lambdacat
 from lambdacat import (
@@ -249,6 +259,63 @@ def test_a_shielded_section_is_not_cut(on: Runner, policy: Any) -> None:
 
     on(main)
     assert (ledger.whole, ledger.cut) == (True, 0)
+
+
+def committing(seconds: float, log: list[str]) -> AnyPlan:
+    """A step that shields what it does from the first second on."""
+
+    @task(name="commit")
+    async def commit(value: Any) -> Any:
+        await anyio.sleep(1)
+        with anyio.CancelScope(shield=True):
+            try:
+                await anyio.sleep(seconds)
+                log.append("committed")
+            except BaseException:
+                log.append("cut")
+                raise
+        await anyio.sleep(100)
+        return value
+
+    return commit
+
+
+@on_both
+def test_a_shielded_section_is_kept_at_a_timeout(on: Runner) -> None:
+    """R-C2: without any branch beside it, the timeout comes when the section is over."""
+    for wrap in (lambda p: p, lambda p: p >> pure(lambda n: n), lambda p: loop_while(lambda _: True, p)):
+        log: list[str] = []
+        fault = on(lambda wrap=wrap, log=log: arun(wrap(committing(0.25, log)).timeout(1.1), 0)).failure()
+        assert isinstance(fault, TimedOut)
+        assert log == ["committed"]
+        assert fault.late == pytest.approx(0.15, abs=0.01)
+
+
+def test_a_shield_that_outlasts_the_grace_is_broken() -> None:
+    """R-C2: patience has an end, where the event loop lets it have one."""
+    log: list[str] = []
+    fault = on_asyncio(lambda: arun(committing(1000, log).timeout(1.1), 0)).failure()
+    assert isinstance(fault, TimedOut)
+    assert log == ["cut"]
+    assert fault.late == pytest.approx(0.5, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("on", "said"), [(on_asyncio, "it is cancelled again"), (on_trio, "it is waited for")], ids=["asyncio", "trio"]
+)
+def test_the_warning_says_what_is_done_about_a_branch_that_does_not_end(on: Runner, said: str) -> None:
+    """R-C4: a shield of the branch's own cannot be broken on trio."""
+    ledger = Ledger()
+
+    async def main() -> list[str]:
+        with pytest.warns(GraceExceeded) as caught:
+            await arun(gather(ledger.step(10, 0.7), ledger.step(1, error=OSError("x"))), 0)
+        return [str(warning.message) for warning in caught]
+
+    texts = on(main)
+    assert len(texts) == 1
+    assert f"branch 0 of gather was cancelled and has not ended after 0.5 s; {said}" in texts[0]
+    assert all(other not in texts[0] for other in {"it is cancelled again", "it is waited for"} - {said})
 
 
 def test_a_clean_up_that_never_ends_is_ended_after_the_grace() -> None:

@@ -245,7 +245,7 @@ def test_debug_shows_the_traceback_too(say: Say, plans: str) -> None:
         code, _, err = say(*argv)
         assert code == 2
         assert "Traceback" in err
-        assert err.endswith("lambdacat: importing fails raised ZeroDivisionError: division by zero\n")
+        assert err.endswith("lambdacat: importing fails raised ZeroDivisionError: division by zero (line 1)\n")
 
 
 # --- looking at a plan -----------------------------------------------------------------------------------------------

@@ -75,12 +75,6 @@ def test_what_is_no_context_is_refused_in_one_line(spec: Any, capsys: Any, conte
     assert (err.count("\n"), message in err) == (1, True), err
 
 
-def test_a_context_and_a_journal_are_told_apart(spec: Any, capsys: Any, tmp_path: Path) -> None:
-    words = ["--journal", str(tmp_path / "runs.db"), "--run-id", "a", "--context", spec("made")]
-    assert main(["run", spec("say"), "--input", "7", *words]) == 2
-    assert "--context is for runs without a journal" in capsys.readouterr().err
-    assert not (tmp_path / "runs.db").exists()
-
 
 def test_a_module_that_raises_is_quoted_with_its_line(tmp_path: Path, capsys: Any) -> None:
     file = tmp_path / "raising_plans.py"

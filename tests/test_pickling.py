@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from typing import Any
 
 import pytest
@@ -20,8 +21,9 @@ def sent(value: Any) -> Any:
 
 
 def without_origin(text: str) -> list[str]:
-    """A message without the line of code, which only a traceback knows."""
-    return [line for line in text.splitlines() if not line.startswith("  raised ")]
+    """A message without the line of code, which only a traceback knows, and the order of keys, which is anybody's."""
+    lines = text.splitlines()
+    return [re.sub(r"\{[^}]*\}|\.\.\.[^}]*\}", "{}", line) for line in lines if not line.startswith("  raised ")]
 
 
 @given(plans(), states())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -16,6 +17,7 @@ from lambdacat import (
     Context,
     Emitted,
     Ended,
+    EventStream,
     Finished,
     Fixed,
     MemoryJournal,
@@ -238,6 +240,70 @@ def test_a_stream_that_is_left_early_leaves_no_task_behind(backend: str, how: st
     log: list[str] = []
     anyio.run(_leaver(how), log, backend=backend)
     assert log == ["started", "cleaned up", "left"]
+
+
+@BACKENDS
+@pytest.mark.parametrize("how", ["break", "raise", "return", "drop the iterator"])
+def test_a_stream_in_a_variable_is_cancelled_when_its_loop_is_left(backend: Any, how: str) -> None:
+    """C11: whoever still holds the stream holds no run."""
+    log: list[str] = []
+
+    async def leave(events: EventStream[int]) -> None:
+        if how == "drop the iterator":
+            reader = aiter(events)
+            await anext(reader)
+            del reader
+            return
+        async for _ in events:
+            await anyio.sleep(1)
+            if how == "raise":
+                raise KeyError("mine")
+            if how == "return":
+                return
+            break
+
+    async def main() -> tuple[list[str], float]:
+        events = stream(task(waiting(log)), 1)
+        with suppress(KeyError):
+            await leave(events)
+        start = anyio.current_time()
+        await anyio.sleep(0.001)
+        with pytest.raises(RuntimeError, match="left early, which cancelled its run; read it inside async with"):
+            await anext(events)
+        return log, anyio.current_time() - start
+
+    ended, took = virtual_run(main, backend=backend)
+    # One event after the other: when the first has been read, the action need not have begun.
+    assert ended == ["started", "cleaned up"] or (how == "drop the iterator" and ended == [])
+    assert took < 1
+
+
+def waiting(log: list[str]) -> Callable[[int], Any]:
+    async def wait(n: int) -> int:
+        log.append("started")
+        try:
+            await anyio.sleep(60)
+        finally:
+            log.append("cleaned up")
+        return n
+
+    return wait
+
+
+@BACKENDS
+def test_inside_its_block_a_stream_may_be_read_in_several_loops(backend: Any) -> None:
+    async def main() -> list[str]:
+        names = []
+        async with stream(up >> up, 1) as events:
+            async for event in events:
+                names.append(type(event).__name__)
+                break
+            await anyio.sleep(1)
+            names.extend([type(event).__name__ async for event in events])
+        return names
+
+    names = virtual_run(main, backend=backend)
+    assert names == [type(event).__name__ for event in _events(up >> up, 1)]
 
 
 @BACKENDS

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import warnings
 from abc import ABC, abstractmethod
-from collections import deque
 from collections.abc import Callable
 from math import inf
 from typing import Any, ClassVar
@@ -18,6 +17,7 @@ import anyio.lowlevel
 import anyio.to_thread
 
 from lambdacat.effects.direct import Bound
+from lambdacat.effects.hop import Hop
 from lambdacat.machine.environment import ActionCall, Environment
 from lambdacat.machine.fork import EDGE, PROMPT, Fork, Held, Join, Overtime, Retold, Turn
 from lambdacat.machine.meaning import MEANING, ROUND, Open, Sleep, Spent, Spin, Table, advance, raised, untested
@@ -32,7 +32,10 @@ _BREATH = 512
 
 
 class GraceExceeded(RuntimeWarning):
-    """A branch that was cancelled has not ended within the grace; says where it stands. It is cancelled again."""
+    """A branch that was cancelled has not ended within the grace; says where it stands.
+
+    On asyncio it is cancelled again; on trio, where that means nothing, it is only waited for.
+    """
 
 
 class Defect:
@@ -170,54 +173,35 @@ class Concurrent(ABC):
         return made
 
     async def threaded(self, fns: tuple[Any, ...], value: Any, abandon: bool) -> Any:
-        """Blocking calls in one worker thread, stopped between two of them on cancellation."""
-        work = deque(fns)
-        over = self.env.backend.event()
-        state = [value]
-        begun: list[bool] = []
-
-        def job() -> Any:
-            begun.append(True)
-            try:
-                while work:
-                    made = work[0](state[0])
-                    if not work:
-                        break
-                    work.popleft()
-                    state[0] = made
-                    if AWAITABLE[type(made)]:
-                        break
-            except Exception as error:  # noqa: BLE001  where a user's exception becomes a fault
-                return error
-            finally:
-                over.set()
-            return None
-
+        """Blocking calls in a worker thread, and in between what they give to await: their result, or ``Fell``."""
+        first = 0
         while True:
-            try:
-                error = await anyio.to_thread.run_sync(job, abandon_on_cancel=True, limiter=self.env.limiter())
-            except BaseException:
-                # Cleared first: a thread that starts only now finds nothing to do.
-                work.clear()
-                if begun and abandon:
-                    self.count(Overtime(abandoned=1))
-                elif begun:
-                    await self.env.backend.outlast(over)
-                else:
-                    self.count(Overtime(unbegun=1))
-                raise
-            begun.clear()
-            index = len(fns) - len(work)
-            if error is not None:
-                return Fell(index, error, state[0])
-            if AWAITABLE[type(state[0])]:
-                made = await _mixed((lambda given: given,), state[0])
-                if type(made) is Fell:
-                    made.index = index - 1
-                    return made
-                state[0] = made
-            if not work:
-                return state[0]
+            hop = Hop(fns[first:], value, self.env.backend.event())
+            await self.hop(hop, abandon)
+            first, value = len(fns) - len(hop.work), hop.value
+            if hop.error is not None:
+                return Fell(first, hop.error, value)
+            if AWAITABLE[type(value)]:
+                value = await _mixed((_same,), value)
+                if type(value) is Fell:
+                    value.index, value.value = first - 1, hop.given
+                    return value
+            if first == len(fns):
+                return value
+
+    async def hop(self, hop: Hop, abandon: bool) -> None:
+        """One stay in a worker thread. Cancelled, it waits for the thread, or leaves it behind."""
+        try:
+            await anyio.to_thread.run_sync(hop.run, abandon_on_cancel=True, limiter=self.env.limiter())
+        except BaseException:
+            hop.leave()
+            if not hop.begun:
+                self.count(Overtime(unbegun=1))
+            elif abandon:
+                self.count(Overtime(abandoned=1))
+            else:
+                await self.env.backend.outlast(hop.over)
+            raise
 
     async def spin(self, spin: Spin, value: Any, stack: Any) -> State:
         """A loop around a straight run of calls that are awaited or in place."""
@@ -389,6 +373,10 @@ class Concurrent(ABC):
     }
 
 
+def _same(value: Any) -> Any:
+    return value
+
+
 def _hops(segment: Segment) -> tuple[tuple[str, int, tuple[Any, ...]], ...]:
     """A straight run cut where it goes to a thread or comes back: how, from which leaf, which functions."""
     found: list[tuple[str, int, list[Any]]] = []
@@ -458,9 +446,9 @@ async def whirling(spin: Spin, value: Any, stack: Any) -> State:
         return fallen(spin.body, fell, (ROUND, spin.node, 0, stack))
 
 
-def warn_overrun(name: str, where: str, grace: float) -> Warning | None:
-    """Say that a cancelled branch has not ended; the warning itself where warnings are errors."""
-    text = f"{name} was cancelled and has not ended after {grace:g} s; it is cancelled again. It stands at\n{where}"
+def warn_overrun(name: str, where: str, grace: float, *, then: str) -> Warning | None:
+    """Say that a cancelled branch has not ended, and what is done; the warning itself where warnings are errors."""
+    text = f"{name} was cancelled and has not ended after {grace:g} s; it is {then}. It stands at\n{where}"
     try:
         warnings.warn(text, GraceExceeded, stacklevel=3)
     except GraceExceeded as error:

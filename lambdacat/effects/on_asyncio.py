@@ -89,7 +89,7 @@ class Alarm:
             self._handle = self._loop.call_later(_LOOK_AGAIN, self._fire)
             return
         if self._cancels and self._task not in _STOPPING:
-            warn_overrun("a plan past its timeout", _stack_of(self._task), self._grace)
+            warn_overrun("a plan past its timeout", _stack_of(self._task), self._grace, then="cancelled again")
         if not self._cancels or self._task not in _STOPPING:
             self._cancels += 1
             self._task.cancel()
@@ -495,7 +495,8 @@ class Branches:
         for task, index in list(self.running.items()):
             if not task.done() and task not in _STOPPING:
                 name = f"branch {index} of {self.fork.node.name}"
-                self.overrun = warn_overrun(name, _stack_of(task), grace) or self.overrun
+                where = _stack_of(task)
+                self.overrun = warn_overrun(name, where, grace, then="cancelled again") or self.overrun
                 task.cancel()
         if self.running:
             self.loop.call_later(max(grace, 0.001), self._again, grace)

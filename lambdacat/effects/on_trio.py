@@ -170,7 +170,6 @@ class Branches:
                     await self.wake.wait()
                 if waited.cancelled_caught and self.running:
                     names = ", ".join(map(str, sorted(self.running)))
+                    name = f"branch {names} of {self.fork.node.name}"
                     where = "  a scope of its own that is shielded, which trio does not break"
-                    self.overrun = (
-                        warn_overrun(f"branch {names} of {self.fork.node.name}", where, grace) or self.overrun
-                    )
+                    self.overrun = warn_overrun(name, where, grace, then="waited for") or self.overrun

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from threading import Lock
 from time import perf_counter
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import anyio
 import anyio.lowlevel
@@ -59,23 +59,32 @@ def _late(history: History, request: Open, value: Any, stack: Any) -> State | No
     return None if fault is None else (FAIL, fault, stack)
 
 
-def _woken(history: History, seconds: float, now: float, key: str) -> tuple[float, Document | None]:
-    """How long is still to wait, and what is to be written before."""
-    if history.woke(key):
-        return 0.0, None
+class Wait(NamedTuple):
+    """A wait before it begins."""
+
+    seconds: float
+    """How long it still is."""
+    before: Document | None
+    """What is to be written first."""
+    after: Document | None
+    """What is to be written when it is over."""
+
+    def over(self, state: State) -> State:
+        """The state after the wait, with that written down first: it is never waited for again."""
+        op, value, stack = state
+        return state if self.after is None or type(op) is Note else (Note(self.after, op), value, stack)
+
+
+def _wait(history: History, seconds: float, now: float, key: str) -> Wait:
+    """What is left of a wait, by what the journal says of it."""
     until = history.wakes(key)
+    woke = {"kind": "woke", "key": key}
+    if history.woke(key) or (until is None and seconds <= 0):
+        return Wait(0.0, None, None)
     if until is not None:
         # A clock that was set back makes no wait longer than it was.
-        return min(seconds, max(0.0, until - now)), None
-    return seconds, {"kind": "wait", "key": key, "until": now + seconds} if seconds > 0 else None
-
-
-def _after(seconds: float, key: str, state: State) -> State:
-    """The state after a wait that is over, with that written down first: it is never waited for again."""
-    op, value, stack = state
-    if seconds <= 0 or type(op) is Note:
-        return state
-    return Note({"kind": "woke", "key": key}, op), value, stack
+        return Wait(min(seconds, max(0.0, until - now)), None, woke)
+    return Wait(seconds, {"kind": "wait", "key": key, "until": now + seconds}, woke)
 
 
 # --- in this thread --------------------------------------------------------------------------------------------------
@@ -133,10 +142,10 @@ def durable_direct(driver: type[Direct]) -> Any:
 
         def waited(self, seconds: float, request: Sleep | Until, value: Any, stack: Any) -> State:
             history, key = self.env.history, _wait_key(request, stack)
-            seconds, document = _woken(history, seconds, self.env.now(), key)
-            if document is not None:
-                history.append([document])
-            return _after(seconds, key, super().waited(seconds, request, value, stack))
+            wait = _wait(history, seconds, self.env.now(), key)
+            if wait.before is not None:
+                history.append([wait.before])
+            return wait.over(super().waited(wait.seconds, request, value, stack))
 
         def asked(self, request: Asked | Retold, value: Any, stack: Any) -> State:
             if isinstance(request, Retold):
@@ -223,10 +232,10 @@ def durable_driver(driver: Any) -> Any:
 
         async def waited(self, seconds: float, request: Sleep | Until, value: Any, stack: Any) -> State:
             history, key = self.env.history, _wait_key(request, stack)
-            seconds, document = _woken(history, seconds, self.env.now(), key)
-            if document is not None:
-                await history.tick.write(document)
-            return _after(seconds, key, await super().waited(seconds, request, value, stack))
+            wait = _wait(history, seconds, self.env.now(), key)
+            if wait.before is not None:
+                await history.tick.write(wait.before)
+            return wait.over(await super().waited(wait.seconds, request, value, stack))
 
         async def asked(self, request: Asked, value: Any, stack: Any) -> State:
             history = self.env.history

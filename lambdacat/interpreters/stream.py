@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from types import TracebackType
 from typing import Any, Generic, TypeVar, final
 
@@ -94,7 +94,7 @@ def _spawn_on_trio(feed: _Feed, *given: Any) -> Any:
 class EventStream(AsyncIterator["Event[B_co]"], Generic[B_co]):
     """A run that is read with ``async for``, best inside ``async with``: leaving the block has awaited every task.
 
-    A bare ``async for`` that is left early cancels the run by the next tick.
+    A bare ``async for`` that is left early cancels the run by the next tick; the stream cannot be read on then.
     """
 
     def __init__(
@@ -105,6 +105,8 @@ class EventStream(AsyncIterator["Event[B_co]"], Generic[B_co]):
         self._cancel: Any = None
         self._done = False
         self._being_read = False
+        self._in_block = False
+        self._left = False
 
     def _start(self) -> _Feed:
         if self._feed is None:
@@ -114,8 +116,9 @@ class EventStream(AsyncIterator["Event[B_co]"], Generic[B_co]):
             self._cancel = _spawn(self._feed, *self._given)
         return self._feed
 
-    def __aiter__(self) -> EventStream[B_co]:
-        return self
+    def __aiter__(self) -> AsyncIterator[Event[B_co]]:
+        # A block says by itself when its run is over; a bare loop only by letting go of its iterator.
+        return self if self._in_block else _Bare(self)
 
     async def __anext__(self) -> Event[B_co]:
         if self._being_read:
@@ -127,6 +130,10 @@ class EventStream(AsyncIterator["Event[B_co]"], Generic[B_co]):
             self._being_read = False
 
     async def _next(self) -> Event[B_co]:
+        if self._left:
+            raise RuntimeError(
+                "this stream was left early, which cancelled its run; read it inside async with to go on"
+            )
         if self._done:
             raise StopAsyncIteration
         feed = self._start()
@@ -145,6 +152,7 @@ class EventStream(AsyncIterator["Event[B_co]"], Generic[B_co]):
         return event
 
     async def __aenter__(self) -> EventStream[B_co]:
+        self._in_block = True
         self._start()
         return self
 
@@ -169,9 +177,29 @@ class EventStream(AsyncIterator["Event[B_co]"], Generic[B_co]):
             self._cancel()
             raise
 
-    def __del__(self) -> None:
-        if self._cancel is not None and self._feed is not None and not self._feed.over.is_set():
+    def leave(self) -> None:
+        """Cancel the run, unless it is over or a block sees to it."""
+        if self._cancel is not None and self._feed is not None and not self._feed.over.is_set() and not self._in_block:
+            self._left = True
             self._cancel()
+
+    def __del__(self) -> None:
+        self.leave()
+
+
+class _Bare(AsyncIterator["Event[B_co]"], Generic[B_co]):
+    """What a bare ``async for`` holds of a stream, and holds alone: the run ends with it."""
+
+    __slots__ = ("_stream",)
+
+    def __init__(self, stream: EventStream[B_co]) -> None:
+        self._stream = stream
+
+    def __anext__(self) -> Coroutine[Any, Any, Event[B_co]]:
+        return self._stream.__anext__()
+
+    def __del__(self) -> None:
+        self._stream.leave()
 
 
 def stream(
