@@ -132,7 +132,7 @@ def _json(given: str | None) -> Any:
 
 
 def _root(plan: Plan[Any, Any]) -> type | None:
-    """The attrs class or dataclass that the input is of, as far as the first lenses tell."""
+    """The class of records that the input is of, as far as the first lenses tell."""
     from lambdacat.optics import Traversal
     from lambdacat.plan import Sequence, Task
 
@@ -195,7 +195,11 @@ def as_declared(value: Any, kind: Any, at: str) -> Any:
         return _expected(value in parts, value, kind, at)
     if origin is Union or type(kind).__name__ == "UnionType":
         return _either(value, parts, at)
+    if hasattr(kind, "model_validate_json"):
+        return _model(value, kind, at)
     if (declared := fields_of(kind)) is not None:
+        if isinstance(value, list) and issubclass(kind, tuple) and len(value) == len(declared):
+            value = dict(zip(declared, value, strict=True))  # as JSON has a named tuple
         return _record(value, kind, declared, at)
     if isinstance(kind, type) and issubclass(kind, Enum):
         is_name = isinstance(value, str) and value in kind.__members__
@@ -269,6 +273,20 @@ def _record(value: Any, kind: Any, declared: Mapping[str, tuple[str, bool]], at:
         annotation = field_type(kind, declared[key][0])
         made[key] = each if annotation is None else as_declared(each, annotation, f"{at}.{key}")
     return _made(lambda given: kind(**given), made, at)
+
+
+def _model(value: Any, kind: Any, at: str) -> Any:
+    """A JSON value as a pydantic model, which knows its own aliases, extra fields and validators."""
+    import json
+
+    from pydantic import ValidationError
+
+    try:
+        return kind.model_validate_json(json.dumps(value))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = "".join(f".{step}" if isinstance(step, str) else f"[{step}]" for step in first["loc"])
+        raise UsageError(f"{at}{where}: {' '.join(first['msg'].split())}") from error
 
 
 def _either(value: Any, kinds: tuple[Any, ...], at: str) -> Any:

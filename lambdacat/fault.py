@@ -15,7 +15,7 @@ from attrs import evolve, field, frozen
 from returns.result import Failure, Result, Success
 
 from lambdacat.place import Place, place_text
-from lambdacat.telling import first_line, is_kernel, listed, said_by
+from lambdacat.telling import is_kernel, listed, said_by
 from lambdacat.telling import shortened as shortened
 
 B = TypeVar("B")
@@ -324,10 +324,16 @@ def value_or_raise(outcome: Any) -> Any:
 
 def headline(fault: Fault) -> str:
     """What happened, in one line."""
+    return " ".join(_said(fault).split("\n"))
+
+
+def _said(fault: Fault) -> str:
+    """What happened; of several lines only where the exception's own text is."""
     who = fault.name or "the plan"
     match fault:
         case ActionFailed(error=error):
-            return f"{who} {_raising(fault)}{type(error).__name__}{f': {said}' if (said := _told(error)) else ''}"
+            said = said_by(error).strip("\n")
+            return f"{who} {_raising(fault)}{type(error).__name__}{': ' * bool(said)}{said}"
         case Stopped(reason=reason):
             return f"{who} stopped the run: {reason}"
         case TimedOut(seconds=seconds):
@@ -356,10 +362,6 @@ def headline(fault: Fault) -> str:
             return "waiting for an answer: " + "; ".join(question.text for question in questions)
         case PlanChanged(recorded=recorded, found=found):
             return f"the journal was written by another plan: it has {recorded}, this plan has {found}"
-
-
-def _told(error: Exception) -> str:
-    return first_line(said_by(error))
 
 
 def _raising(fault: ActionFailed) -> str:
@@ -402,9 +404,9 @@ _MARGIN = " " * 9
 
 def _opening(fault: Fault) -> Iterator[str]:
     """What happened, in the words of the plan and of the exception."""
-    yield f"{type(fault).__name__}: {headline(fault)}"
-    if isinstance(fault, ActionFailed):
-        yield from (_MARGIN + line for line in said_by(fault.error).strip("\n").splitlines()[1:])
+    first, *more = _said(fault).split("\n")
+    yield f"{type(fault).__name__}: {first}"
+    yield from (_MARGIN + line for line in more)
     if isinstance(fault, Stopped) and fault.details is not None:
         yield f"  with   {shortened(fault.details)}"
 

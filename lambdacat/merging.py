@@ -56,11 +56,13 @@ class Merges:
 def merged(combine: Callable[[A, A, A], A], *, default: A) -> A:
     """A state field whose concurrent changes combine as ``combine(fork, left, right)`` instead of conflicting.
 
-    For attrs classes and dataclasses; a named tuple takes it too, once ``lens`` has seen its class. Every class takes
-    the annotation ``Merges``. Law: to keep ``&`` commutative, so must ``combine`` be; ``lambdacat.testing`` checks it.
-    """
-    from lambdacat.declared import MergedField
+    For attrs classes, dataclasses and named tuples; every class takes the annotation ``Merges``.
 
+    Law: to keep ``&`` commutative, so must ``combine`` be; ``lambdacat.testing`` checks it.
+    """
+    from lambdacat.declared import MergedField, watch_body
+
+    watch_body()
     declared: Any = MergedField(combine, default)
     made: A = declared
     return made
@@ -78,10 +80,13 @@ def concat(fork: tuple[A, ...], left: tuple[A, ...], right: tuple[A, ...]) -> tu
 
 
 def _merges_of(cls: type) -> Mapping[str, Combine]:
+    from lambdacat.declared import adopt
+
     found: dict[str, Combine] = {}
     record = record_of(cls)
     if record is None:
         return found
+    adopt(cls)  # what is found is kept: a class that was made without a body has not been looked at yet
     attributes = {a.name: a.metadata for a in getattr(cls, "__attrs_attrs__", ())}
     fields = {name: f.metadata for name, f in getattr(cls, "__dataclass_fields__", {}).items()}
     named = getattr(cls, "_field_merges", {})
@@ -309,7 +314,7 @@ def own_copy(value: Any, copies: dict[int, Any] | None = None) -> Any:
     old: Any = value if record is None else record.read(value)
     parts = [own_copy(part, copies) for part in old]
     if any(map(is_not, parts, old)):
-        value = tuple(parts) if record is None else record.build(value, parts)
+        value = tuple(parts) if record is None else record.twin(value, parts)
     copies[id(value)] = value
     return value
 

@@ -38,11 +38,15 @@ class Shown:
 
 
 def fields_of(kind: Any) -> Mapping[str, tuple[str, bool]] | None:
-    """The fields of an attrs class or dataclass by the name its constructor takes: own name, whether required."""
+    """The fields of a class of records by the name its constructor takes: own name, whether required."""
     import attrs
 
     if not isinstance(kind, type):
         return None
+    if issubclass(kind, tuple) and (names := getattr(kind, "_fields", None)) is not None:
+        return {name: (name, name not in kind._field_defaults) for name in names}  # type: ignore[attr-defined]
+    if isinstance(models := getattr(kind, "model_fields", None), Mapping):
+        return {f.alias or name: (name, f.is_required()) for name, f in models.items()}
     if attrs.has(kind):
         return {a.alias or a.name: (a.name, a.default is attrs.NOTHING) for a in attrs.fields(kind) if a.init}
     if not hasattr(kind, "__dataclass_fields__"):
@@ -78,7 +82,8 @@ def _jsonable(value: Any) -> Any:
     from returns.result import Failure, Success
 
     if (declared := fields_of(type(value))) is not None:
-        return {key: getattr(value, name) for key, (name, _) in declared.items()}
+        more = getattr(value, "__pydantic_extra__", None) or {}
+        return {key: getattr(value, name) for key, (name, _) in declared.items()} | more
     match value:
         case Success(inner):
             return {"success": inner}

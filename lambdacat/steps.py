@@ -88,10 +88,24 @@ def put_item(whole: Any, key: Any, part: Any) -> Any:
     return made
 
 
+def ordered_keys(whole: Mapping[Any, Any]) -> list[Any]:
+    """The keys of a mapping in an order that an equal mapping has, too: that of a dict, else sorted.
+
+    A persistent map goes through its keys in another order when it was made another way, read from a journal for one.
+    """
+    keys = list(whole)
+    if isinstance(whole, dict):
+        return keys
+    try:
+        return sorted(keys)
+    except TypeError:
+        return sorted(keys, key=lambda key: (type(key).__qualname__, repr(key)))
+
+
 def _refilled(whole: Any, parts: Iterable[Any]) -> Any:
     """A collection of the same kind with other items, in order."""
     if isinstance(whole, Mapping):
-        row = list(zip(whole, parts, strict=True))
+        row = list(zip(ordered_keys(whole), parts, strict=True))
         if isinstance(whole, dict):
             made = whole.copy()
             made.update(row)
@@ -121,7 +135,7 @@ class _Each:
         """Every item."""
         if isinstance(whole, (str, bytes)):
             raise TypeError(f"each goes through the items of a collection, and {type(whole).__name__} is one value")
-        return tuple(whole.values() if isinstance(whole, Mapping) else whole)
+        return tuple([whole[key] for key in ordered_keys(whole)] if isinstance(whole, Mapping) else whole)
 
     def put(self, whole: Any, parts: Sequence[Any]) -> Any:
         """The whole with other items."""

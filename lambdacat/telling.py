@@ -62,9 +62,3 @@ def said_by(error: BaseException) -> str:
         return str(error)
     except Exception as worse:  # noqa: BLE001  the message must come out whatever the exception does
         return f"<its str raised {type(worse).__name__}>"
-
-
-def first_line(text: str) -> str:
-    """The first line of a text, and a sign that there are more."""
-    first, _, rest = text.strip("\n").partition("\n")
-    return f"{first} ..." if rest.strip() else first

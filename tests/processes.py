@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import redirect_stdout
 from functools import cache
 from io import StringIO
@@ -36,6 +36,11 @@ CALLS = ("pwrite64", "write", "fdatasync", "fsync", "ftruncate", "unlink")
 
 WINNERS = {"race": {"left", "middle", "right"}, "mixed": {"x", "y", "z"}}
 """Who may win the races of a shape."""
+
+WIDTH = {"parallel": 3, "race": 3, "ask": 2, "mixed": 6}
+"""How many steps of a shape can be in flight at once; of the others one."""
+CLOCKS = (0.0, -3_600.0, 86_400.0)
+"""R-J9: an hour behind, a day ahead."""
 
 needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed: apt install strace")
 
@@ -71,12 +76,15 @@ class Nursery:
 
     def ended(self, process: int) -> int:
         """How a process ended, once it has: its exit code, or the negative number of a signal."""
+        order = self._orders[process]
         try:
-            return self._told(process)
+            code = self._told(process)
         except TimeoutError:
             os.kill(process, signal.SIGABRT)  # it says where it stands
-            self._told(None)
-            raise AssertionError(f"{process} hangs:\n{self._orders[process].said.read_text()}") from None
+            code = self._told(None)
+        del self._orders[process]
+        assert code != -signal.SIGABRT, f"{process} hung:\n{order.said.read_text()}"
+        return code
 
     def perform(self, order: Order) -> dict[str, Any]:
         """A whole process; its report, without its number."""
@@ -116,7 +124,9 @@ class Nursery:
         ]
 
     def close(self) -> None:
-        """Let it end."""
+        """Let it end, and what a test that failed has left of it."""
+        for process in self._orders:
+            os.kill(process, signal.SIGKILL)
         self._parent.communicate(timeout=PATIENCE)
 
     def _traced(self, order: Order, options: list[str], log: str = "/dev/null") -> tuple[int, int]:
@@ -169,6 +179,11 @@ def undisturbed(shape: str) -> dict[str, Any]:
     """The state that a run comes to whom nothing happens."""
     with TemporaryDirectory() as folder:
         return without_winner(shape, perform(Order(shape, folder)))
+
+
+def state_of(process: int) -> str:
+    """The letter that the system has for what a process does."""
+    return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 def until(true: Callable[[], bool]) -> None:
@@ -246,3 +261,52 @@ def without_winner(shape: str, report: dict[str, Any]) -> dict[str, Any]:
     if shape in WINNERS:
         assert work.pop("winner") in WINNERS[shape]
     return work
+
+
+def names(order: Order) -> list[str]:
+    """The steps that were performed, in order."""
+    return [line.split()[3] for line in order.traces.read_text().splitlines()]
+
+
+def epochs(order: Order) -> list[tuple[str, int]]:
+    """Each step that was performed, with the ownership that it was performed in."""
+    return [(step, int(epoch)) for _, _, epoch, step in map(str.split, order.traces.read_text().splitlines())]
+
+
+def judge_kills(order: Order, kills: Sequence[Seen], after: Seen) -> None:
+    """What must hold between each kill and the end of the run."""
+    for killed in kills:
+        assert after.entries[: len(killed.entries)] == killed.entries, "an entry was lost"
+        assert len(killed.in_flight) <= WIDTH.get(order.shape, 1)
+        if order.shape == "parallel":
+            assert len(killed.done) in (0, 3, 4), "a tick was written in part"
+        fresh = after.performed - killed.performed
+        assert not fresh.keys() & killed.done, "a step that was done was performed again"
+    for step, times in after.performed.items():
+        assert times <= 1 + sum(step in killed.in_flight for killed in kills)
+    assert after.done <= after.performed.keys()
+    if order.shape not in WINNERS:
+        assert after.done == after.performed.keys()
+
+
+def come_together(nursery: Nursery, order: Order, crowd: int, clocks: Sequence[float] = (0.0,)) -> list[dict[str, Any]]:
+    """So many processes that go for one run at once; the one that owns it lasts until the others have reported."""
+    gate = Path(order.folder, "gate")
+    Path(order.folder, "crowd").write_text(str(crowd))
+    came = [
+        nursery.begin(attrs.evolve(order, gate=str(gate), clock=clocks[number % len(clocks)]))
+        for number in range(crowd)
+    ]
+    gate.touch()
+    assert [nursery.ended(process) for process in came] == [0] * crowd
+    gate.unlink()
+    return [report(order, process) for process in came]
+
+
+def judge_crowd(order: Order, said: Sequence[dict[str, Any]], wanted: Sequence[str]) -> None:
+    """One came to the end and the others were told that it goes on; nothing was performed but what had to be."""
+    ends = sorted(one.get("raised", "success") for one in said)
+    assert ends == ["RunBusy"] * (len(said) - 1) + ["success"], said
+    assert all("is going on in process" in one["text"] for one in said if "raised" in one)
+    assert names(order) == list(wanted)
+    assert seen(order).done == performed(order).keys()

@@ -9,7 +9,7 @@ from collections import Counter, OrderedDict, defaultdict
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Generic, NamedTuple, TypeVar
 
 import anyio
 import pydantic
@@ -511,6 +511,103 @@ def test_states_of_every_kind_merge_by_field(start: Any, one: Any, two: Any, exp
     forth, back = run(pure(one) & pure(two), start), run(pure(two) & pure(one), start)
     assert forth == back == Success(expected)
     assert type(forth.unwrap()) is type(start)
+
+
+def kept(default: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """A declaration that a user gave a name of its own."""
+    return merged(concat, default=default)
+
+
+T = TypeVar("T")
+
+
+class NamedMerged(NamedTuple):
+    x: int
+    tags: tuple[str, ...] = merged(concat, default=())
+    notes: tuple[str, ...] = kept(("first",))
+    y: int = 0
+
+    def size(self) -> int:
+        return len(self.tags)
+
+
+class NamedGeneric(NamedTuple, Generic[T]):
+    x: T
+    tags: tuple[str, ...] = merged(concat, default=())
+    notes: tuple[str, ...] = kept(("first",))
+    y: int = 0
+
+
+@dataclass
+class PlainMerged:
+    x: int
+    tags: tuple[str, ...] = merged(concat, default=())
+    notes: tuple[str, ...] = kept(("first",))
+    y: int = 0
+
+
+@frozen
+class FrozenMerged:
+    x: int
+    tags: tuple[str, ...] = merged(concat, default=())
+    notes: tuple[str, ...] = kept(("first",))
+    y: int = 0
+
+
+class Annotations(NamedTuple):
+    x: int
+    tags: Annotated[tuple[str, ...], Merges(concat)] = ()
+    notes: Annotated[tuple[str, ...], Merges(concat)] = ("first",)
+    y: int = 0
+
+
+# Made without a body, so nobody is told of it before it is used.
+Functional: Any = collections.namedtuple("Functional", "x tags notes y", defaults=[kept(), kept(), 0])
+MERGED_KINDS: list[Any] = [NamedMerged, NamedGeneric, PlainMerged, FrozenMerged, Annotations]
+
+
+@pytest.mark.parametrize("kind", MERGED_KINDS, ids=lambda kind: kind.__name__)
+def test_a_merge_is_declared_alike_in_classes_of_every_kind(kind: Any) -> None:
+    """A19: from the moment the class is made, whether a lens has seen it or not."""
+    assert (kind(1).tags, kind(1).notes, kind(1).y) == ((), ("first",), 0)
+    assert kind(1) == kind(1, (), ("first",), 0)
+    assert type(vars(kind)["__annotations__"]) is dict
+
+    def adding(word: str) -> AnyPlan:
+        return pure(lambda s: kind(s.x, (*s.tags, word), (*s.notes, word), s.y))
+
+    both = adding("a") & adding("b")
+    expected = kind(1, ("a", "b"), ("first", "a", "b"), 0)
+    assert run(both, kind(1)) == Success(expected)
+    clash = pure(lambda s: kind(5, s.tags, s.notes, s.y)) & pure(lambda s: kind(6, s.tags, s.notes, s.y))
+    assert isinstance(run(clash, kind(1)).failure(), MergeConflict)
+    tags: Any = lens(kind, lambda s: s.tags)
+    note: Any = task(reads=tags, writes=tags)
+    assert run(note(lambda t: (*t, "a")) & note(lambda t: (*t, "b")), kind(1)).unwrap().tags == ("a", "b")
+    assert pickle.loads(pickle.dumps(kind(1))) == kind(1)
+
+
+def test_a_merge_that_came_before_the_class_was_looked_at_does_not_stay_without_it() -> None:
+    """A19."""
+    start = Functional(1, (), ())
+    adding = [pure(lambda s, word=word: s._replace(tags=(*s.tags, word))) for word in "ab"]
+    assert run(adding[0] & adding[1], start).unwrap().tags == ("a", "b")
+    assert Functional(1) == Functional(1, (), (), 0)
+
+
+@frozen
+class Counting:
+    """A state whose converter would show that it ran again."""
+
+    n: int = field(default=0, converter=lambda n: n + 1)
+    row: list[int] = field(factory=list)
+
+
+def test_the_copy_that_a_branch_is_given_is_not_converted_again() -> None:
+    """A20: a copy is the same value, whatever its class would do to a new one."""
+    start = Counting()
+    seen = run(gather(pure(lambda s: s.n), pure(lambda s: s.row is start.row)), start)
+    assert (start.n, seen) == (1, Success((1, False)))
 
 
 def test_two_changes_of_one_place_are_never_silent() -> None:

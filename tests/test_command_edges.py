@@ -75,7 +75,6 @@ def test_what_is_no_context_is_refused_in_one_line(spec: Any, capsys: Any, conte
     assert (err.count("\n"), message in err) == (1, True), err
 
 
-
 def test_a_module_that_raises_is_quoted_with_its_line(tmp_path: Path, capsys: Any) -> None:
     file = tmp_path / "raising_plans.py"
     file.write_text("from lambdacat import task, when\n\n@task\ndef up(n):\n    return n\n\nplan = when(up, up)\n")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path, PurePath
-from typing import Any, NewType
+from typing import Any, NamedTuple, NewType
 from uuid import UUID
 
+import pydantic
 import pytest
 from attrs import field, frozen
 from hypothesis import given
@@ -43,7 +44,7 @@ class Order:
 
 
 STRATEGIES: dict[type, st.SearchStrategy[Any]] = {
-    datetime: st.datetimes(timezones=st.none() | st.timezones()).map(lambda at: datetime.fromisoformat(at.isoformat())),
+    datetime: st.datetimes(timezones=st.sampled_from([None, UTC, timezone(timedelta(hours=5, minutes=30))])),
     date: st.dates(),
     time: st.times(),
     timedelta: st.timedeltas(min_value=timedelta(days=-999), max_value=timedelta(days=999)),
@@ -104,6 +105,78 @@ DAY: Plan[Order, Order] = task(reads=lens(Order, lambda o: o.day), writes=())(pr
 def test_a_field_of_a_wrong_kind_is_refused_in_one_line_that_says_where(given: Any, message: str) -> None:
     with pytest.raises(UsageError) as refused:
         value_for(DAY, json.dumps(given))
+    assert str(refused.value).startswith(message)
+    assert "\n" not in str(refused.value)
+
+
+class Pair(NamedTuple):
+    """A state that is a named tuple."""
+
+    day: date
+    opt: int | None = None
+
+
+class Model(pydantic.BaseModel):
+    """A state that is a model."""
+
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+    day: date
+    rows: tuple[Pair, ...] = ()
+    total: int = pydantic.Field(default=0, alias="sum", ge=0)
+
+
+class Loose(pydantic.BaseModel):
+    """A model that takes more than it declares."""
+
+    model_config = pydantic.ConfigDict(extra="allow")
+    n: int = 0
+
+
+NAMED: Plan[Pair, Pair] = task(reads=lens(Pair, lambda p: p.day), writes=())(print)
+MODEL: Plan[Model, Model] = task(reads=lens(Model, lambda m: m.day), writes=())(print)
+LOOSE: Plan[Loose, Loose] = task(reads=lens(Loose, lambda m: m.n), writes=())(print)
+DAYS: list[tuple[Plan[Any, Any], str, Any]] = [
+    (NAMED, '{"day": "2026-01-31"}', Pair(date(2026, 1, 31))),
+    (NAMED, '{"day": "2026-01-31", "opt": 3}', Pair(date(2026, 1, 31), 3)),
+    (NAMED, '["2026-01-31", null]', Pair(date(2026, 1, 31))),
+    (MODEL, '{"day": "2026-01-31", "sum": 2}', Model(day=date(2026, 1, 31), sum=2)),
+    (
+        MODEL,
+        '{"day": "2026-01-31", "rows": [["2026-01-31", 1]]}',
+        Model(day=date(2026, 1, 31), rows=(Pair(date(2026, 1, 31), 1),)),
+    ),
+    (LOOSE, "{}", Loose()),
+    (LOOSE, '{"n": 2, "more": [1]}', Loose.model_validate({"n": 2, "more": [1]})),
+]
+
+
+@pytest.mark.parametrize(("plan", "given", "expected"), DAYS)
+def test_a_named_tuple_or_a_model_is_made_of_the_input_as_any_other_state_is(
+    plan: Plan[Any, Any], given: str, expected: Any
+) -> None:
+    for text in (given, as_json(expected)):
+        made = value_for(plan, text)
+        assert (made, type(made)) == (expected, type(expected))
+
+
+@pytest.mark.parametrize(
+    ("plan", "given", "message"),
+    [
+        (NAMED, None, "Pair needs 'day': give --input with it, as JSON"),
+        (NAMED, '{"dy": 1}', "Pair has no field 'dy'; did you mean 'day'?"),
+        (NAMED, '{"day": 3}', "Pair.day wants date, not 3"),
+        (NAMED, '["2026-01-31"]', "Pair wants Pair, not ['2026-01-31']"),
+        (MODEL, None, "Model.day: Field required"),
+        (MODEL, '{"day": "2026-01-31", "sum": -1}', "Model.sum: Input should be greater than or equal to 0"),
+        (MODEL, '{"day": "2026-01-31", "dy": 1}', "Model.dy: Extra inputs are not permitted"),
+        (MODEL, '{"day": "2026-01-31", "rows": [["2026-01-31", "x"]]}', "Model.rows[0]"),
+    ],
+)
+def test_what_does_not_fit_a_named_tuple_or_a_model_is_refused_in_one_line(
+    plan: Plan[Any, Any], given: str | None, message: str
+) -> None:
+    with pytest.raises(UsageError) as refused:
+        value_for(plan, given)
     assert str(refused.value).startswith(message)
     assert "\n" not in str(refused.value)
 

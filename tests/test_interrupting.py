@@ -115,6 +115,22 @@ def test_a_quick_clean_up_is_not_announced(begun: Any) -> None:
     assert program.ended() == (130, "tidied\n", "lambdacat: interrupted\n")
 
 
+def test_nothing_is_announced_of_a_run_that_has_ended(begun: Any) -> None:
+    Path("after.py").write_text(
+        "import time\n"
+        "from program import arun, tidy, until_stopped\n"
+        "from lambdacat.shown import Interrupted\n"
+        "try:\n"
+        "    until_stopped(lambda: arun(tidy, 1), seconds=60)\n"
+        "except Interrupted as error:\n"
+        "    time.sleep(0.4)\n"
+        "    print(error.code)\n"
+    )
+    program = begun("after.py")
+    program.press()
+    assert program.ended() == (0, "tidied\n130\n", "")
+
+
 def test_a_press_before_the_loop_is_there_leaves_no_pieces(begun: Any) -> None:
     Path("early.py").write_text(
         "import asyncio, os, signal\n"

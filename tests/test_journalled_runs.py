@@ -31,6 +31,7 @@ from lambdacat import (
     arun,
     bind,
     can_resume,
+    each,
     gather,
     identity,
     lens,
@@ -667,3 +668,15 @@ def test_an_input_of_an_older_shape_is_migrated() -> None:
     fresh.append_all(list(journal.entries())[:2])
     outcome: Any = virtual_asyncio_run(resume, sequence(new_step, new_step), fresh)
     assert outcome == Success(New(2, "km"))
+
+
+def test_the_parts_of_a_persistent_map_keep_their_places_when_it_is_read_again() -> None:
+    def named(n: int) -> str:
+        return f"part {n}"
+
+    plan = task(blocking="inline")(named).between(BIG >> each, LOG)
+    for size in range(2, 40):
+        journal = MemoryJournal()
+        start = State(big=HashTrieMap({f"k{i}": i for i in range(size)}).remove("k0").insert("k0", 0))
+        outcome = run(plan, start, journal=journal)
+        assert virtual_asyncio_run(resume, plan, journal) == outcome

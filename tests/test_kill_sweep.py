@@ -15,7 +15,18 @@ from typing import Any
 import attrs
 import pytest
 from durable_programs import Order
-from processes import WINNERS, Nursery, Place, Seen, folder, needs_strace, nursery, seen, undisturbed, without_winner
+from processes import (
+    Nursery,
+    Place,
+    Seen,
+    folder,
+    judge_kills,
+    needs_strace,
+    nursery,
+    seen,
+    undisturbed,
+    without_winner,
+)
 
 from lambdacat.testing.proving import rotating_seed
 
@@ -34,29 +45,11 @@ KILLED = {
     "mixed": Place("fdatasync", 20),
 }
 """The shapes that are killed, and where they are in the small."""
-WIDTH = {"parallel": 3, "race": 3, "ask": 2, "mixed": 6}
-"""How many steps of a shape can be in flight at once; of the others one."""
 
 
 def order_in(folder: Path, shape: str) -> Order:
     folder.mkdir(parents=True, exist_ok=True)
     return Order(shape=shape, folder=str(folder))
-
-
-def judge(order: Order, kills: Sequence[Seen], after: Seen) -> None:
-    """What must hold between each kill and the end of the run."""
-    for killed in kills:
-        assert after.entries[: len(killed.entries)] == killed.entries, "an entry was lost"
-        assert len(killed.in_flight) <= WIDTH.get(order.shape, 1)
-        if order.shape == "parallel":
-            assert len(killed.done) in (0, 3, 4), "a tick was written in part"
-        fresh = after.performed - killed.performed
-        assert not fresh.keys() & killed.done, "a step that was done was performed again"
-    for step, times in after.performed.items():
-        assert times <= 1 + sum(step in killed.in_flight for killed in kills)
-    assert after.done <= after.performed.keys()
-    if order.shape not in WINNERS:
-        assert after.done == after.performed.keys()
 
 
 def survive(nursery: Nursery, order: Order, places: Sequence[Place], result: dict[str, Any]) -> int:
@@ -69,7 +62,7 @@ def survive(nursery: Nursery, order: Order, places: Sequence[Place], result: dic
     report = nursery.perform(order)
     after = seen(order)
     assert without_winner(order.shape, report) == result
-    judge(order, kills, after)
+    judge_kills(order, kills, after)
     assert nursery.perform(order) == report
     assert seen(order) == after, "a run that is over does nothing"
     return len(kills)
@@ -140,7 +133,7 @@ def test_a_run_survives_kills_at_any_time(nursery: Nursery, folder: Path, capsys
         if report.get("raised") == "RunSetAside":
             report = nursery.perform(attrs.evolve(order, again=True))
         assert without_winner(shape, report) == undisturbed(shape)
-        judge(order, kills, seen(order))
+        judge_kills(order, kills, seen(order))
         survived, runs = survived + len(kills), runs + 1
         shutil.rmtree(order.folder)
     with capsys.disabled():

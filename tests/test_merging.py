@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from attrs import evolve, field, frozen
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from lambdacat import Item, MergeConflict, Success, merge, merged, pure, run
@@ -72,6 +72,7 @@ def same(one: Any, two: Any) -> bool:
     return repr(one) == repr(two)
 
 
+@settings(max_examples=25)
 @given(VALUES, VALUES, st.booleans())
 def test_a_branch_that_puts_an_equal_value_where_it_was_changes_nothing(old: Any, new: Any, first: bool) -> None:
     fork = State(part=old, inner=Inner(old), rows=(0, old))

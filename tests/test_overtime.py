@@ -59,7 +59,7 @@ def test_a_timeout_says_how_late_it_could_cut_off_whichever_node_it_is(on: Runne
 
 
 @really_on_both
-@shapes
+@pytest.mark.parametrize("shape", ["task", "settled", "around branches"])
 def test_a_timeout_counts_the_threads_that_it_left_behind(on: Runner, shape: str) -> None:
     """R-C6."""
     fault = cut_off(on(lambda: arun(SHAPES[shape](task(blocking="abandon")(sleeping)), 1)))

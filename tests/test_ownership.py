@@ -6,8 +6,10 @@ import os
 import random
 import shutil
 import signal
+import sqlite3
+import threading
 import time
-from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +18,23 @@ import pytest
 from durable_programs import Order
 from hypothesis import given
 from hypothesis import strategies as st
-from processes import Nursery, folder, nursery, performed, report, seen, undisturbed, until
+from processes import (
+    CLOCKS,
+    Nursery,
+    come_together,
+    epochs,
+    folder,
+    judge_crowd,
+    names,
+    nursery,
+    report,
+    seen,
+    state_of,
+    undisturbed,
+    until,
+)
 
-from lambdacat import JournalCorrupt, RunBusy, RunSetAside
+from lambdacat import JournalCorrupt, RunBusy, RunSetAside, SqliteJournal
 from lambdacat.store.leases import Lease, Owner
 from lambdacat.testing.proving import rotating_seed
 
@@ -27,59 +43,24 @@ __all__ = ["folder", "nursery"]
 SWEEP_SECONDS = float(os.environ.get("LAMBDACAT_SWEEP_SECONDS", "60"))
 
 
-def names(order: Order) -> list[str]:
-    """The steps that were performed, in order."""
-    return [line.split()[3] for line in order.traces.read_text().splitlines()]
-
-
-def state_of(process: int) -> str:
-    """The letter that the system has for what a process does."""
-    return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
-
-
 # --- several at once -------------------------------------------------------------------------------------------------
-
-
-def come_together(nursery: Nursery, order: Order, crowd: int, clocks: Sequence[float] = (0.0,)) -> list[dict[str, Any]]:
-    """So many processes that go for one run at once; the one that owns it lasts until the others have reported."""
-    gate = Path(order.folder, "gate")
-    Path(order.folder, "crowd").write_text(str(crowd))
-    came = [
-        nursery.begin(attrs.evolve(order, gate=str(gate), clock=clocks[number % len(clocks)]))
-        for number in range(crowd)
-    ]
-    gate.touch()
-    assert [nursery.ended(process) for process in came] == [0] * crowd
-    gate.unlink()
-    return [report(order, process) for process in came]
-
-
-def judge(order: Order, said: Sequence[dict[str, Any]], wanted: Sequence[str]) -> None:
-    """One came to the end and the others were told that it goes on; nothing was performed but what had to be."""
-    ends = sorted(one.get("raised", "success") for one in said)
-    assert ends == ["RunBusy"] * (len(said) - 1) + ["success"], said
-    assert all("is going on in process" in one["text"] for one in said if "raised" in one)
-    assert names(order) == list(wanted)
-    assert seen(order).done == performed(order).keys()
 
 
 MOST_CRASHES = 5
 """How often a run may end its process before it is set aside."""
-CLOCKS = (0.0, -3_600.0, 86_400.0)
-"""R-J9: an hour behind, a day ahead."""
 
 
 def test_of_processes_that_come_together_one_proceeds(nursery: Nursery, folder: Path) -> None:
     """R-J6."""
     order = Order("crowded", str(folder))
-    judge(order, come_together(nursery, order, 4, CLOCKS), ["one", "crowded", "last"])
+    judge_crowd(order, come_together(nursery, order, 4, CLOCKS), ["one", "crowded", "last"])
 
 
 def test_of_processes_that_resume_a_killed_run_one_proceeds(nursery: Nursery, folder: Path) -> None:
     """R-J6."""
     order = Order("crowded", str(folder))
     killed_in_the_crowd(nursery, order)
-    judge(order, come_together(nursery, order, 3, CLOCKS), ["one", "crowded", "crowded", "last"])
+    judge_crowd(order, come_together(nursery, order, 3, CLOCKS), ["one", "crowded", "crowded", "last"])
 
 
 def killed_in_the_crowd(nursery: Nursery, order: Order) -> None:
@@ -103,7 +84,7 @@ def test_of_processes_that_come_together_one_proceeds_every_time(
         if again := source.random() < 0.5:
             killed_in_the_crowd(nursery, order)
         said = come_together(nursery, order, source.randint(2, 8), CLOCKS)
-        judge(order, said, ["one", "crowded", *["crowded"] * again, "last"])
+        judge_crowd(order, said, ["one", "crowded", *["crowded"] * again, "last"])
         shutil.rmtree(order.folder)
         rounds += 1
     with capsys.disabled():
@@ -138,9 +119,21 @@ def undisturbed_but_stalled() -> dict[str, Any]:
     return {**undisturbed("chain"), "a": 1, "b": 1, "c": 1, "d": 0, "parts": [1, 2, 3]}
 
 
-def epochs(order: Order) -> list[tuple[str, int]]:
-    """Each step that was performed, with the ownership that it was performed in."""
-    return [(step, int(epoch)) for _, _, epoch, step in map(str.split, order.traces.read_text().splitlines())]
+def test_an_owner_that_lives_renews_its_lease_and_one_that_let_go_does_not(tmp_path: Path) -> None:
+    path = tmp_path / "runs.db"
+    journal = SqliteJournal(path, run_id="a run", lease_seconds=0.03)
+
+    def deadline() -> float:
+        with closing(sqlite3.connect(path)) as database:
+            return float(database.execute("select deadline from runs").fetchone()[0])
+
+    journal.acquire()
+    for _ in range(2):
+        first = deadline()
+        until(lambda first=first: deadline() > first)  # type: ignore[misc]
+    journal.release()
+    assert deadline() == 0
+    assert not [thread for thread in threading.enumerate() if thread.name == "lambdacat lease"]
 
 
 # --- a step that ends its process ------------------------------------------------------------------------------------

@@ -14,11 +14,25 @@ from typing import Any
 import psycopg
 import pytest
 from durable_programs import Order
-from processes import Nursery, Place, folder, needs_strace, nursery, report, seen, undisturbed, until, without_winner
+from processes import (
+    CLOCKS,
+    Nursery,
+    Place,
+    come_together,
+    epochs,
+    folder,
+    judge_crowd,
+    judge_kills,
+    needs_strace,
+    nursery,
+    report,
+    seen,
+    state_of,
+    undisturbed,
+    until,
+    without_winner,
+)
 from services import Postgres, free_port, postgres_server, running_postgres
-from test_kill_sweep import judge
-from test_ownership import CLOCKS, come_together, epochs, state_of
-from test_ownership import judge as judge_crowd
 
 from lambdacat import JournalCorrupt, RunBusy, Unanswered, run, task
 from lambdacat.store.postgres_journal import PostgresJournal
@@ -160,7 +174,7 @@ def survived(nursery: Nursery, order: Order, place: Place) -> bool:
     killed = nursery.killed(order, place)
     before = seen(order)
     assert without_winner(order.shape, nursery.perform(order)) == undisturbed(order.shape)
-    judge(order, [before] * killed, seen(order))
+    judge_kills(order, [before] * killed, seen(order))
     return killed
 
 
@@ -183,7 +197,7 @@ def test_a_run_survives_its_server(nursery: Nursery, folder: Path) -> None:
         before = seen(order)
         assert len(before.done) == len(before.in_flight) == 1
         assert "success" in nursery.perform(order)
-        judge(order, [before], seen(order))
+        judge_kills(order, [before], seen(order))
 
 
 def test_whoever_took_a_run_over_is_waited_for_by_an_append(postgres_server: Postgres) -> None:

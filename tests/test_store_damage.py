@@ -215,6 +215,7 @@ def test_the_value_before_a_damaged_file_can_be_had(damage: bytes, tmp_path: Pat
     assert found is not None
     assert found.value == "older"
     store.put("a key", found.value)
+    assert store.previous("a key") == found, "damage has taken the place of the value before"
     assert (store.get("a key"), store.swap("a key", "new", 3)) == ("older", 4)
 
 

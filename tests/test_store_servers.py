@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
-from contextlib import closing, suppress
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Barrier, Thread
 from typing import Any
 
 import psycopg
@@ -20,7 +24,7 @@ from services import Postgres, free_port, postgres_server, redis_server, running
 from lambdacat import Failure, Unavailable, run, task
 from lambdacat.codec import StateCorrupt
 from lambdacat.fault import Unanswered
-from lambdacat.store import PostgresStore, RedisStore, persisted
+from lambdacat.store import Change, PostgresStore, RedisStore, persisted
 from lambdacat.store.values import ValueStore
 
 __all__ = ["postgres_server", "redis_server"]
@@ -80,26 +84,63 @@ def test_a_postgres_that_was_killed_is_unanswered_and_loses_nothing_that_it_said
             assert store.swap("a key", "the next", 1) > 1
 
 
+def cut(other: psycopg.Connection[Any]) -> None:
+    """End the connections of all stores whose table has this name."""
+    other.execute(
+        "select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid()"
+        " and query like '%to_be_cut%'"
+    )
+
+
 def test_a_connection_that_is_cut_is_made_again(rows: str) -> None:
-    with PostgresStore(rows) as store, psycopg.connect(rows, autocommit=True) as other:
+    with PostgresStore(rows, table="to_be_cut") as store, psycopg.connect(rows, autocommit=True) as other:
         store.put("a key", "a value")
-        other.execute(
-            "select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid()"
-            " and query like '%lambdacat_store%'"
-        )
-        with pytest.raises(Unanswered, match="lambdacat_store did not answer: "):
+        cut(other)
+        with pytest.raises(Unanswered, match="to_be_cut did not answer: "):
             store.get("a key")
         assert store.get("a key") == "a value"
 
 
-def test_a_watch_says_that_its_server_is_gone(tmp_path: Path) -> None:
-    with running_redis(tmp_path) as url, RedisStore(url) as store, store.watch() as watch:
+def test_a_watch_goes_on_when_its_redis_has_come_back(tmp_path: Path) -> None:
+    options = ("--appendonly", "yes", "--appendfsync", "always")
+    port = free_port()
+    with RedisStore(f"redis://127.0.0.1:{port}/0") as store, ExitStack() as until_then:
+        until_then.enter_context(running_redis(tmp_path, *options, port=port))
+        watch = until_then.enter_context(store.watch())
         store.put("a key", 1)
-        assert len(watch.changes(0)) == 1
-        with redis.Redis.from_url(url) as client, suppress(redis.ConnectionError):
-            client.shutdown(nosave=True)
-        with pytest.raises(Unanswered):
-            watch.changes(30)
+        assert watch.changes(30) == (Change("a key", 1),)
+        with redis.Redis.from_url(f"redis://127.0.0.1:{port}/0") as client, suppress(redis.ConnectionError):
+            client.shutdown()
+        for _ in range(2):
+            with pytest.raises(Unanswered):
+                watch.changes(30)
+        with running_redis(tmp_path, *options, port=port):
+            store.put("a key", 2)
+            assert watch.changes(30) == (Change("a key", 2),)
+            thread = Thread(target=store.put, args=("a key", 3))
+            thread.start()
+            assert watch.changes(30) == (Change("a key", 3),)
+            thread.join()
+
+
+def test_a_watch_goes_on_when_its_connections_were_cut(rows: str) -> None:
+    with (
+        PostgresStore(rows, table="to_be_cut") as store,
+        store.watch() as watch,
+        psycopg.connect(rows, autocommit=True) as other,
+    ):
+        store.put("a key", 1)
+        first = store.read("a key")
+        assert first is not None
+        assert watch.changes(30) == (Change("a key", first.version),)
+        cut(other)
+        for _ in range(2):  # the store's connection, and then the watch's
+            with pytest.raises(Unanswered):
+                watch.changes(30)
+        thread = Thread(target=store.delete, args=("a key",))
+        thread.start()
+        assert watch.changes(30) == (Change("a key", 0),)
+        thread.join()
 
 
 # --- servers that stop answering -------------------------------------------------------------------------------------
@@ -179,16 +220,22 @@ def test_no_message_has_a_password(store: ValueStore) -> None:
     assert SECRET not in f"{store!r} {store.name} {refusal.value} {refusal.value.__cause__!r}"
 
 
-@pytest.mark.parametrize(("name", "module"), [("RedisStore", "redis"), ("PostgresStore", "psycopg")])
-def test_a_store_without_its_client_says_what_to_install(name: str, module: str) -> None:
-    extra = name.removesuffix("Store").lower()
+def test_a_store_without_its_client_says_what_to_install() -> None:
     code = (
-        f"import sys; sys.modules[{module!r}] = None\n"
-        f"from lambdacat.store import SqliteStore\ntry:\n    from lambdacat.store import {name}\n"
-        "except ImportError as error:\n    print(error)"
+        "import sys; sys.modules['redis'] = sys.modules['psycopg'] = None\n"
+        "import lambdacat.store as stores\n"
+        "assert stores.SqliteStore\n"
+        "for name in ('RedisStore', 'PostgresStore'):\n"
+        "    try:\n"
+        "        getattr(stores, name)\n"
+        "    except ImportError as error:\n"
+        "        print(error)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == f"{name} needs a client: pip install 'lambdacat[{extra}]'\n"
+    assert done.stdout.splitlines() == [
+        "RedisStore needs a client: pip install 'lambdacat[redis]'",
+        "PostgresStore needs a client: pip install 'lambdacat[postgres]'",
+    ]
 
 
 # --- what somebody else did ------------------------------------------------------------------------------------------
@@ -245,6 +292,51 @@ def test_a_redis_that_drops_values_when_it_is_full_is_refused(tmp_path: Path) ->
         assert (store.get("a key"), store.get("another")) == (1, None)
 
 
+def check_grows(store: ValueStore, set_back: Callable[[], object]) -> None:
+    """Whatever the counter says, the next put and the next swap have higher versions."""
+    with store:
+        for value in range(5):
+            store.put("a key", value)
+        for putting in (True, False):
+            before = store.read("a key")
+            assert before is not None
+            set_back()
+            store.put("a key", "next") if putting else store.swap("a key", "next", before.version)
+            after = store.read("a key")
+            assert after is not None
+            assert after.value == "next"
+            assert after.version > before.version
+
+
+def test_versions_grow_though_their_counter_was_set_back(redis_server: str, rows: str) -> None:
+    """A put may also have drawn its number before another one that wrote first."""
+    with redis.Redis.from_url(redis_server) as client:
+        check_grows(RedisStore(redis_server, space="counted"), lambda: client.set("counted:version", 0))
+    with psycopg.connect(rows, autocommit=True) as other:
+        set_back = "select setval('lambdacat_store_versions', 1)"
+        check_grows(PostgresStore(rows), lambda: other.execute(set_back))
+
+
+def test_a_command_is_sent_once() -> None:
+    """A swap that is sent again, because its answer was lost, would conflict with itself."""
+    called: list[int] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.05)
+
+        def hang_up() -> None:
+            with suppress(TimeoutError):
+                while True:
+                    server.accept()[0].close()
+                    called.append(1)
+
+        thread = Thread(target=hang_up)
+        thread.start()
+        with RedisStore(f"redis://127.0.0.1:{server.getsockname()[1]}") as store, pytest.raises(Unanswered):
+            store.get("a key")
+        thread.join()
+    assert called == [1]
+
+
 def test_spaces_and_tables_are_stores_of_their_own(redis_server: str, rows: str) -> None:
     pairs: list[tuple[ValueStore, ValueStore]] = [
         (RedisStore(redis_server, space="one"), RedisStore(redis_server, space="two")),
@@ -272,16 +364,18 @@ def test_what_was_changed_in_a_table_is_no_value(column: str, value: Any, rows: 
 
 
 def test_a_table_is_made_once_however_many_come_at_once(rows: str) -> None:
-    from concurrent.futures import ThreadPoolExecutor
+    for table in ("one", "two", "three"):
+        together = Barrier(8)
 
-    def put(number: int) -> None:
-        with PostgresStore(rows) as store:
-            store.put(f"{number}", number)
+        def put(number: int, table: str = table, together: Barrier = together) -> None:
+            with PostgresStore(rows, table=table) as store:
+                together.wait()
+                store.put(f"{number}", number)
 
-    with ThreadPoolExecutor(6) as pool:
-        list(pool.map(put, range(6)))
-    with PostgresStore(rows) as store:
-        assert store.keys() == tuple("012345")
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(put, range(8)))
+        with PostgresStore(rows, table=table) as store:
+            assert store.keys() == tuple("01234567")
 
 
 def test_a_table_may_be_used_by_who_may_not_make_one(rows: str, postgres_server: Postgres) -> None:

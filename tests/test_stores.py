@@ -126,7 +126,7 @@ def test_a_store_that_keeps_a_law_by_halves_is_caught() -> None:
 
     store = Hasty(codecs=STORE_CODECS)
     with pytest.raises(AssertionError, match="law 'a store does what a dict does' does not hold"):
-        check_store_laws(lambda: store, max_examples=20)
+        check_store_laws(lambda: store, max_examples=8)
 
 
 # --- processes -------------------------------------------------------------------------------------------------------
@@ -227,10 +227,21 @@ def test_a_file_in_the_place_of_a_folder_is_said(quick: Path) -> None:
     assert [one.name for one in quick.iterdir()] == ["taken"]
 
 
+def test_a_store_stays_where_it_was_made(quick: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (quick / "elsewhere").mkdir()
+    monkeypatch.chdir(quick)
+    stores = FileStore("values"), SqliteStore("store.db")
+    monkeypatch.chdir(quick / "elsewhere")
+    for store in stores:
+        with store:
+            store.put("a key", 1)
+    assert {one.name for one in quick.iterdir()} == {"elsewhere", "values", "store.db"}
+
+
 @contextmanager
-def not_allowed_to_write(folder: Path) -> Iterator[None]:
-    """As somebody who can only read there."""
-    folder.chmod(0o555)
+def only_allowed(folder: Path, mode: int) -> Iterator[None]:
+    """As somebody who may do only this there."""
+    folder.chmod(mode)
     nobody = pwd.getpwnam("nobody").pw_uid if os.geteuid() == 0 else None
     if nobody is not None:
         os.seteuid(nobody)
@@ -249,13 +260,17 @@ def test_who_may_only_read_reads_and_is_refused_to_write(quick: Path) -> None:
     store.put("a key", 1)
     (folder / ".new").write_text("left over by somebody who was killed")
     before = sorted(folder.iterdir())
-    with not_allowed_to_write(folder):
+    with only_allowed(folder, 0o555):
         reader = FileStore(folder)
         assert (reader.get("a key"), reader.keys(), reader.get("another")) == (1, ("a key",), None)
         for write in (lambda: reader.put("a key", 2), lambda: reader.delete("a key")):
             with pytest.raises(Unanswered, match="Permission denied"):
                 write()
     assert sorted(folder.iterdir()) == before
+    with only_allowed(folder, 0o000):
+        for read in (store.keys, lambda: store.get("a key"), lambda: store.watch().changes(0)):
+            with pytest.raises(Unanswered, match="Permission denied"):
+                read()
     assert FileStore(folder).get("a key") == 1
     assert not (folder / ".new").exists()
 

@@ -38,14 +38,14 @@ class FileStore(ValueStore):
 
     def __init__(self, folder: str | PathLike[str], *, codecs: Classes = (), seconds: float = 10.0) -> None:
         super().__init__(codecs)
-        self.folder = Path(fspath(folder))
+        self.folder = Path(fspath(folder)).absolute()
         self.seconds = seconds_of(seconds)
         self._tidy = False
 
     @property
     def name(self) -> str:
         """The whole path of its folder."""
-        return str(self.folder.absolute())
+        return str(self.folder)
 
     def _where(self, key: str) -> str:
         return str(self._current(key))
@@ -75,7 +75,7 @@ class FileStore(ValueStore):
 
     def _versions(self, prefix: str) -> Mapping[str, int]:
         with self._reading():
-            rows = [_listed(path) for path in self.folder.glob("*.json")]
+            rows = [_listed(path) for path in _current_files(self.folder)]
         return {key: version for key, version in filter(None, rows) if key.startswith(prefix)}
 
     # Writing -------------------------------------------------------------------------------------------------------
@@ -206,6 +206,14 @@ def _read(path: Path) -> bytes | None:
         return path.read_bytes()
     except FileNotFoundError:
         return None
+
+
+def _current_files(folder: Path) -> Iterator[Path]:
+    try:
+        names = os.listdir(folder)
+    except FileNotFoundError:
+        return
+    yield from (folder / name for name in names if name.endswith(".json"))
 
 
 def _page(path: Path, key: str) -> Page | None:

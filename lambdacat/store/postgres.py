@@ -55,7 +55,7 @@ on conflict (id) do nothing
 returning pg_notify({channel}, '')
 """
 _SWAP = """
-update {cells} set version = %s, mark = %s, digest = %s, data = %s where id = %s and version = %s
+update {cells} set version = %s, mark = %s, digest = %s, data = %s where id = %s and version = %s and version < %s
 returning pg_notify({channel}, '')
 """
 _REMOVE = "delete from {cells} where id = %s returning pg_notify({channel}, '')"
@@ -120,16 +120,17 @@ class PostgresStore(ValueStore):
             made = sealed(self._told(_VERSION)[0][0])
             cell = (made.version, made.mark.encode(), made.digest, made.data)
             if expected:
-                done = self._told(_SWAP, *cell, row_id, expected)
+                done = self._told(_SWAP, *cell, row_id, expected, made.version)
             else:
                 done = self._told(_PUT if expected is None else _NEW, row_id, raw, *cell)
             if done:
                 return made.version
-            # A put that was told an earlier version than one that is written goes again: it is the later of the two.
             if expected is not None:
-                found = self._told(_FOUND, row_id)
-                if found or expected:
-                    raise VersionConflict(key, expected, found[0][0] if found else 0)
+                rows = self._told(_FOUND, row_id)
+                found = rows[0][0] if rows else 0
+                if found != expected:
+                    raise VersionConflict(key, expected, found)
+            # Another put was told a later version and wrote first: this one is the later of the two.
 
     def _remove(self, key: str) -> bool:
         return bool(self._told(_REMOVE, _id(key)))
@@ -174,9 +175,8 @@ class PostgresStore(ValueStore):
 
     def _make_table(self, connection: Patient) -> None:
         """Whoever may not make tables can use one that is there."""
-        if connection.execute("select to_regclass(%s)", (sql.Identifier(self.table).as_string(),)).fetchone() != (
-            None,
-        ):
+        quoted = sql.Identifier(self.table).as_string()
+        if connection.execute("select 1 where to_regclass(%s) is not null", (quoted,)).fetchall():
             return
         with connection.transaction():
             # Two that make one table at once would trip over each other, "if not exists" or not.
@@ -185,8 +185,18 @@ class PostgresStore(ValueStore):
                 connection.execute(self._queries[_TABLE])
 
     def _signal(self) -> _Listening:
+        return _Listening(self)
+
+    def _listening(self) -> psycopg.Connection[Any]:
+        """A connection that is told of every change from here on."""
         with self._asking():  # so that the table is there
-            return _Listening(self)
+            listener = psycopg.connect(self._dsn, autocommit=True)
+            try:
+                listener.execute(sql.SQL("listen {}").format(sql.Identifier(self.table)))
+            except BaseException:
+                listener.close()
+                raise
+        return listener
 
     def close(self) -> None:
         """Let go of the connection; the next use makes another."""
@@ -199,16 +209,25 @@ class _Listening:
 
     def __init__(self, store: PostgresStore) -> None:
         self._store = store
-        self._connection = psycopg.connect(store._dsn, autocommit=True)
-        self._connection.execute(sql.SQL("listen {}").format(sql.Identifier(store.table)))
+        self._listener: psycopg.Connection[Any] | None = store._listening()
 
     def wait(self, seconds: float) -> None:
+        if self._listener is None:
+            # Nothing was told since the connection was lost, so that it is time to look.
+            self._listener = self._store._listening()
+            return
         with self._store._named():
-            for _ in self._connection.notifies(timeout=seconds, stop_after=1):
-                """One is as good as many."""
+            try:
+                for _ in self._listener.notifies(timeout=seconds, stop_after=1):
+                    """One is as good as many."""
+            except psycopg.Error:
+                self.close()
+                raise
 
     def close(self) -> None:
-        self._connection.close()
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            listener.close()
 
 
 def _id(key: str) -> bytes:

@@ -241,6 +241,10 @@ class PostgresJournal:
                 # Whatever it is in the middle of, it is of no more use.
                 self._kept.drop()
                 raise
+            finally:
+                # A handle that owns nothing holds nothing: nobody would close it.
+                if not self._epoch:
+                    self._kept.drop()
 
     @contextmanager
     def _named(self) -> Iterator[None]:

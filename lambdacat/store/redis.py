@@ -26,7 +26,7 @@ return {redis.call('HMGET', KEYS[1], 'version', 'mark', 'digest', 'data'), redis
 """
 _SAVE = """
 local found = redis.call('HGET', KEYS[1], 'version') or '0'
-if ARGV[2] == '' and tonumber(found) > tonumber(ARGV[3]) or ARGV[2] ~= '' and ARGV[2] ~= found then
+if ARGV[2] ~= '' and ARGV[2] ~= found or tonumber(found) >= tonumber(ARGV[3]) then
     return {0, found}
 end
 redis.call('HSET', KEYS[1], 'version', ARGV[3], 'mark', ARGV[4], 'digest', ARGV[5], 'data', ARGV[6])
@@ -54,12 +54,13 @@ class RedisStore(ValueStore):
     def __init__(self, url: str, *, codecs: Classes = (), space: str = "lambdacat", seconds: float = 10.0) -> None:
         super().__init__(codecs)
         self.space = space
+        self.seconds = seconds_of(seconds)
         # A swap that is sent twice conflicts with itself, so that no command is ever repeated.
         self._client: Any = redis.Redis.from_url(
-            url, socket_timeout=seconds, socket_connect_timeout=seconds, retry=Retry(NoBackoff(), 0)
+            url, socket_timeout=self.seconds, socket_connect_timeout=self.seconds, retry=Retry(NoBackoff(), 0)
         )
         self._place = _public(url)
-        self._seconds = seconds_of(seconds)
+        self._keys, self._counter, self._channel = f"{space}:keys", f"{space}:version", f"{space}:changed"
         self._load_script = self._client.register_script(_LOAD)
         self._save_script = self._client.register_script(_SAVE)
         self._remove_script = self._client.register_script(_REMOVE)
@@ -70,21 +71,22 @@ class RedisStore(ValueStore):
         """The address of its server, without a password, and its space."""
         return f"{self._place} {self.space}"
 
-    def _of(self, what: str, key: bytes = b"") -> bytes:
-        return f"{self.space}:{what}".encode() + (b":" + key if what == "cell" else b"")
+    def _cell(self, key: bytes) -> bytes:
+        """What the server calls the cell of a key."""
+        return f"{self.space}:cell:".encode() + key
 
-    def _names_of(self, key: bytes) -> list[bytes]:
-        """What the server calls a cell, the row of all keys, and the channel."""
-        return [self._of("cell", key), self._of("keys"), self._of("changed")]
+    def _touched(self, key: bytes) -> list[bytes | str]:
+        """The names that a script is given."""
+        return [self._cell(key), self._keys, self._channel]
 
     # Reading -------------------------------------------------------------------------------------------------------
 
     def _load(self, key: str) -> Cell | None:
         raw = key.encode()
         with self._asking():
-            row, listed = self._load_script(self._names_of(raw), [raw])
+            row, listed = self._load_script(self._touched(raw), [raw])
         if None not in row:
-            return _cell(row, self._where(key))
+            return _read(row, self._where(key))
         if listed is not None or row != [None] * 4:
             raise StateCorrupt("the server has dropped a part of it", self._where(key))
         return None
@@ -95,7 +97,7 @@ class RedisStore(ValueStore):
 
     def _listed(self, client: Any, prefix: bytes) -> list[bytes]:
         low, high = (b"[" + prefix, b"(" + after(prefix)) if prefix else (b"-", b"+")
-        found: list[bytes] = client.zrangebylex(self._of("keys"), low, high)
+        found: list[bytes] = client.zrangebylex(self._keys, low, high)
         return found
 
     def _versions(self, prefix: str) -> Mapping[str, int]:
@@ -105,7 +107,7 @@ class RedisStore(ValueStore):
             while some := tuple(islice(every, _BATCH)):
                 with client.pipeline(transaction=False) as row:
                     for raw in some:
-                        row.hget(self._of("cell", raw), "version")
+                        row.hget(self._cell(raw), "version")
                     pairs = zip(some, row.execute(), strict=True)
                     found |= {raw.decode(): int(version) for raw, version in pairs if version is not None}
         return found
@@ -116,20 +118,20 @@ class RedisStore(ValueStore):
         raw = key.encode()
         with self._asking() as client:
             while True:
-                made = sealed(int(client.incr(self._of("version"))))
+                made = sealed(int(client.incr(self._counter)))
                 wanted = "" if expected is None else str(expected)
                 row: list[bytes | str | int] = [raw, wanted, made.version, made.mark.encode(), made.digest, made.data]
-                done, found = self._save_script(self._names_of(raw), row)
+                done, found = self._save_script(self._touched(raw), row)
                 if done:
                     return made.version
-                if expected is not None:
+                if expected is not None and int(found) != expected:
                     raise VersionConflict(key, expected, int(found))
                 # Another put was told a later version and wrote first: this one is the later of the two.
 
     def _remove(self, key: str) -> bool:
         raw = key.encode()
         with self._asking():
-            return bool(self._remove_script(self._names_of(raw), [raw]))
+            return bool(self._remove_script(self._touched(raw), [raw]))
 
     # The server ----------------------------------------------------------------------------------------------------
 
@@ -165,10 +167,24 @@ class RedisStore(ValueStore):
             raise Unanswered(f"the store {self.name}", str(error)) from error
         except (redis.RedisError, OSError) as error:
             raise Unanswered(f"the store {self.name}", str(error) or type(error).__name__) from error
+        except ValueError as error:
+            raise StateCorrupt(f"what is there is not what was written: {error}", self.name) from error
 
     def _signal(self) -> _Published:
-        with self._named():
-            return _Published(self)
+        return _Published(self)
+
+    def _subscribed(self) -> Any:
+        """What hears of every change from here on."""
+        with self._asking() as client:
+            heard = client.pubsub()
+            try:
+                heard.subscribe(self._channel)
+                if heard.get_message(timeout=self.seconds) is None:
+                    raise redis.TimeoutError("no subscription was confirmed")
+            except BaseException:
+                heard.close()
+                raise
+        return heard
 
     def close(self) -> None:
         """Let go of the connections; the next use makes others."""
@@ -181,27 +197,29 @@ class _Published:
 
     def __init__(self, store: RedisStore) -> None:
         self._store = store
-        self._channel = store._client.pubsub()
-        try:
-            self._channel.subscribe(store._of("changed"))
-            # From the confirmation on, nothing is missed.
-            if self._channel.get_message(timeout=store._seconds) is None:
-                raise Unanswered(f"the store {store.name}", "no subscription was confirmed")
-        except BaseException:
-            self._channel.close()
-            raise
+        self._heard = store._subscribed()
 
     def wait(self, seconds: float) -> None:
+        if self._heard is None:
+            # Nothing was heard since the connection was lost, so that it is time to look.
+            self._heard = self._store._subscribed()
+            return
         with self._store._named():
-            found = self._channel.get_message(timeout=seconds)
-            while found is not None:
-                found = self._channel.get_message(timeout=0)
+            try:
+                found = self._heard.get_message(timeout=seconds)
+                while found is not None:
+                    found = self._heard.get_message(timeout=0)
+            except (redis.RedisError, OSError):
+                self.close()
+                raise
 
     def close(self) -> None:
-        self._channel.close()
+        heard, self._heard = self._heard, None
+        if heard is not None:
+            heard.close()
 
 
-def _cell(row: list[bytes], where: str) -> Cell:
+def _read(row: list[bytes], where: str) -> Cell:
     version, mark, digest, data = row
     try:
         return Cell(int(version), mark.decode(), digest.decode(), data)

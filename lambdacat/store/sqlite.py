@@ -35,7 +35,7 @@ class SqliteStore(ValueStore):
 
     def __init__(self, path: str | PathLike[str], *, codecs: Classes = (), seconds: float = 10.0) -> None:
         super().__init__(codecs)
-        self.path = Path(fspath(path))
+        self.path = Path(fspath(path)).absolute()
         self.seconds = seconds_of(seconds)
         self._kept = Kept(self._connected, sqlite3.Connection.close)
         self._sound = False
@@ -44,7 +44,7 @@ class SqliteStore(ValueStore):
     @property
     def name(self) -> str:
         """The whole path of its file."""
-        return str(self.path.absolute())
+        return str(self.path)
 
     # Reading -------------------------------------------------------------------------------------------------------
 
@@ -87,7 +87,7 @@ class SqliteStore(ValueStore):
 
     def _save(self, key: str, sealed: Sealed, expected: int | None) -> int:
         with self._asking() as database, transaction(database):
-            cell, floor = self._found(database, key), _floor(database)
+            cell, floor = self._found(database, key), self._floor(database)
             if cell is not None and expected is not None:
                 cell.checked(key, self._where(key))
             found = 0 if cell is None else cell.version
@@ -101,9 +101,16 @@ class SqliteStore(ValueStore):
             cell = self._found(database, key)
             if cell is None:
                 return False
-            database.execute("update floor set version = ?", (max(cell.version, _floor(database)),))
+            database.execute("update floor set version = ?", (max(cell.version, self._floor(database)),))
             database.execute("delete from cells where key = ?", (key.encode(),))
         return True
+
+    def _floor(self, database: sqlite3.Connection) -> int:
+        """The highest version that was ever deleted."""
+        row = database.execute("select version from floor").fetchone()
+        if row is None or type(row[0]) is not int:
+            raise StateCorrupt("the database does not say which versions were deleted", self.name)
+        return row[0]
 
     # The file ------------------------------------------------------------------------------------------------------
 
@@ -147,14 +154,6 @@ class SqliteStore(ValueStore):
     def close(self) -> None:
         """Let go of the file; the next use opens it again."""
         self._kept.drop()
-
-
-def _floor(database: sqlite3.Connection) -> int:
-    """The highest version that was ever deleted."""
-    row = database.execute("select version from floor").fetchone()
-    if row is None or type(row[0]) is not int:
-        raise StateCorrupt("the database is damaged: it does not say which versions were deleted")
-    return row[0]
 
 
 def _spelling(key: bytes) -> bytes:

@@ -68,7 +68,7 @@ def opened(path: Path, seconds: float) -> sqlite3.Connection:
     if path.stat().st_size == 0:
         raise StateCorrupt("the file is empty, and no store ever is; remove it to begin a new one", str(path))
     database = sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=seconds, isolation_level=None, check_same_thread=False
+        f"{path.as_uri()}?mode=rw", uri=True, timeout=seconds, isolation_level=None, check_same_thread=False
     )
     try:
         _prepare(database, path)
