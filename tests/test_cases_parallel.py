@@ -590,16 +590,23 @@ def test_a_merge_is_declared_alike_in_classes_of_every_kind(kind: Any) -> None:
 def test_a_merge_that_came_before_the_class_was_looked_at_does_not_stay_without_it() -> None:
     """A19."""
     start = Functional(1, (), ())
-    adding = [pure(lambda s, word=word: s._replace(tags=(*s.tags, word))) for word in "ab"]
+    def adds(word: str) -> Any:
+        return pure(lambda s: s._replace(tags=(*s.tags, word)))
+
+    adding = [adds(word) for word in "ab"]
     assert run(adding[0] & adding[1], start).unwrap().tags == ("a", "b")
     assert Functional(1) == Functional(1, (), (), 0)
+
+
+def one_more(n: int) -> int:
+    return n + 1
 
 
 @frozen
 class Counting:
     """A state whose converter would show that it ran again."""
 
-    n: int = field(default=0, converter=lambda n: n + 1)
+    n: int = field(default=0, converter=one_more)
     row: list[int] = field(factory=list)
 
 

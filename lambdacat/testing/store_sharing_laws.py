@@ -142,12 +142,12 @@ def a_watch_sees_nothing_else(store: Store, other: Store, draw: Draw) -> None:
     prefix = draw(key_texts())
     start = fresh_key()
     store.put(f"{start}{prefix}before", 1)
-    with store.watch(f"{start}{prefix}") as watch, store.watch(f"{start}{prefix}other") as other:
+    with store.watch(f"{start}{prefix}") as watch, store.watch(f"{start}{prefix}other") as elsewhere:
         store.put(f"{uuid4().hex} {prefix}", 1)
         assert watch.changes(0) == ()
         store.put(f"{start}{prefix}after", 1)
         assert [change.key for change in watch.changes(0)] == [f"{start}{prefix}after"]
-        assert other.changes(0) == ()
+        assert elsewhere.changes(0) == ()
 
 
 def a_watch_waits_for_a_time(store: Store, other: Store, draw: Draw) -> None:
