@@ -106,10 +106,10 @@ def test_the_cost_of_a_step_does_not_grow_with_the_length() -> None:
         rounds = 40_000 // n
         best = float("inf")
         for _ in range(5):
-            start = time.perf_counter()
+            start = time.process_time()
             for _ in range(rounds):
                 run(plan, 0)
-            best = min(best, (time.perf_counter() - start) / (rounds * n))
+            best = min(best, (time.process_time() - start) / (rounds * n))
         return best
 
     small, large = per_step(100), per_step(10_000)

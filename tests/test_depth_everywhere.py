@@ -314,13 +314,13 @@ def test_plans_of_full_size_mean_the_same_everywhere_in_linear_time(name: str, s
     for n in (FULL // 10, FULL):
         case = SHAPES[shape](n)
         with without_collecting():
-            start = time.perf_counter()
+            start = time.process_time()  # of this process alone: others may be busy
             ways(name, case)
-            seconds.append(time.perf_counter() - start)
+            seconds.append(time.process_time() - start)
         del case
         gc.collect()
     print(f"{name}, {shape}: {1e6 * seconds[1] / FULL:.1f} us a node, 10 times as large {seconds[1] / seconds[0]:.1f}")
-    assert seconds[1] < 40 * seconds[0]
+    assert seconds[1] < 40 * max(seconds[0], 0.02)
 
 
 @pytest.mark.sweep
