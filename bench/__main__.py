@@ -8,7 +8,6 @@ import platform
 import sys
 from pathlib import Path
 
-from bench.memory import QUESTIONS as MEMORY
 from bench.pairs import Row
 from bench.questions import QUESTIONS
 
@@ -46,7 +45,7 @@ def main() -> int:
     given = parser.parse_args()
     print(f"Python {platform.python_version()}, {platform.machine()}, median of {given.pairs} interleaved pairs")
     rows, failed = [], []
-    for question in (*QUESTIONS, *MEMORY):
+    for question in QUESTIONS:
         row = question(given.pairs)
         if given.check and row.ratio > 1.3 * row.reach:
             row = min(row, question(given.pairs), key=lambda one: one.ratio)

@@ -1,6 +1,7 @@
 """What an agent's memory costs: one update, one merge of two branches, over what a dict or a look at every entry costs.
 
-Run ``python -m bench.memory [--pairs N]`` for these rows alone; they stand in the table of ``python -m bench`` as well.
+Run ``python -m bench.memory [--pairs N]``. With 100,000 entries these rows take minutes, so they stand apart from the
+table of ``python -m bench``.
 """
 
 from __future__ import annotations

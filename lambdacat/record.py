@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from functools import cache
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 _set = object.__setattr__
 
@@ -109,7 +109,7 @@ class _PartialModel:
         self._is_root: bool = cls.__pydantic_root_model__
         self._changed = changed
         self._known = {one["ref"]: one for one in shared}
-        self._config: Any = {"title": cls.__name__}
+        self._config = cast("Any", {"title": cls.__name__})
         whole = self._schema(schema["schema"] if shared else schema)
         checked: Any = SchemaValidator({"type": "definitions", "schema": whole, "definitions": shared}, self._config)
         self._validated = checked.validate_python

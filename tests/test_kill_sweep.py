@@ -104,7 +104,7 @@ def test_a_run_survives_a_kill_at_every_write_and_sync(
         shutil.rmtree(folder / str(tried))
         if time.perf_counter() - began > SWEEP_SECONDS:
             break
-    assert survived >= tried * 0.8
+    assert tried - survived <= max(2, tried // 5), "too many processes ended before they came to their place"
     said = f"{survived} kills survived, {min(tried, len(every))} of {len(every)} places"
     with capsys.disabled():
         print(f"\n{shape}: {said} in {time.perf_counter() - began:.1f} s, seed {start}", end="")
