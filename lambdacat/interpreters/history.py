@@ -212,7 +212,10 @@ class History:
         if document is not None:
             return self.codecs.from_tree(document["value"]), None
         if self._answers is None and isinstance(self.journal, Answerable):
-            self._answers = self.journal.answers()
+            try:
+                self._answers = self.journal.answers()
+            except Exception as error:  # noqa: BLE001  whatever a journal says when it cannot be read ends the run
+                raise Halt(error) from None
         fresh = (self._answers or {}).get(key)
         if fresh is None:
             return NEW, None if key in self.known["asked"] else _asked(request, key)

@@ -20,7 +20,7 @@ def migration_change(past: Past, codecs: Codecs) -> PlanChanged | None:
     An entry says what a step changed, in the shape that the state had, so no migration reaches it. It still fits when
     every field of the recorded input is as it was after its migration; fields may have come.
     """
-    before, now = past.begin["versions"], versions(codecs)
+    before, now = past.begin.get("versions", {}), versions(codecs)
     moved = sorted(name for name in {*before, *now} if before.get(name, 1) != now.get(name, 1))
     if not moved or not any(map(_says_a_change, past.documents)):
         return None
