@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import Enum, auto
-from itertools import dropwhile
 from typing import Any, Protocol, TypeAlias, TypeVar, cast, final, overload
 
 from attrs import evolve, field, frozen
 from returns.result import Failure, Result, Success
 
 from lambdacat.place import Place, place_text
-from lambdacat.telling import is_kernel, listed, said_by
+from lambdacat.telling import listed, origins, said_by
 from lambdacat.telling import shortened as shortened
 
 B = TypeVar("B")
@@ -382,23 +381,6 @@ def _overtime(fault: TimedOut) -> str:
     return f"{after}{left}; {steps} never began: all threads were busy, see Limits(threads=)"
 
 
-def _origins(error: BaseException) -> list[str]:
-    """Where an exception was raised: in the file of the step, and the innermost line where that is elsewhere."""
-    rows = []
-    trace = error.__traceback__
-    while trace is not None:
-        rows.append((trace.tb_frame, trace.tb_lineno))
-        trace = trace.tb_next
-    theirs = list(dropwhile(lambda row: is_kernel(row[0]), rows))
-    if not theirs:
-        return []  # the message says what was wrong with what the user's code gave
-    file = theirs[0][0].f_code.co_filename
-    found = [next(row for row in reversed(theirs) if row[0].f_code.co_filename == file)]
-    if theirs[-1] is not found[0] and not is_kernel(theirs[-1][0]):
-        found.append(theirs[-1])
-    return [f"{frame.f_code.co_filename}:{line} in {frame.f_code.co_name}" for frame, line in found]
-
-
 _MARGIN = " " * 9
 
 
@@ -419,7 +401,7 @@ def _message(fault: Fault) -> Iterator[str]:
     yield from (f"  where  {line}" for line in way[:1])
     yield from (_MARGIN + line for line in way[1:])
     if isinstance(fault, ActionFailed):
-        yield from map("  {} {}".format, ("raised", "from  "), _origins(fault.error))
+        yield from map("  {} {}".format, ("raised", "from  "), origins(fault.error))
     # At a site the node was given something, and None may be what is wrong.
     if fault.input is not None or not isinstance(fault._at, tuple):
         yield f"  input  {shortened(fault.input)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import dropwhile
 from types import FrameType, TracebackType
 
 _KERNEL = re.compile(r"lambdacat\.(?!research|testing|tools)").match
@@ -62,3 +63,20 @@ def said_by(error: BaseException) -> str:
         return str(error)
     except Exception as worse:  # noqa: BLE001  the message must come out whatever the exception does
         return f"<its str raised {type(worse).__name__}>"
+
+
+def origins(error: BaseException) -> list[str]:
+    """Where an exception was raised: in the file of the step, and the innermost line where that is elsewhere."""
+    rows = []
+    trace = error.__traceback__
+    while trace is not None:
+        rows.append((trace.tb_frame, trace.tb_lineno))
+        trace = trace.tb_next
+    theirs = list(dropwhile(lambda row: is_kernel(row[0]), rows))
+    if not theirs:
+        return []  # the message says what was wrong with what the user's code gave
+    file = theirs[0][0].f_code.co_filename
+    found = [next(row for row in reversed(theirs) if row[0].f_code.co_filename == file)]
+    if theirs[-1] is not found[0] and not is_kernel(theirs[-1][0]):
+        found.append(theirs[-1])
+    return [f"{frame.f_code.co_filename}:{line} in {frame.f_code.co_name}" for frame, line in found]

@@ -106,7 +106,6 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation("interpreters/runs.py", "            if not _answered_meanwhile(history, outcome):\n                break\n    except", "            break\n    except"),
     Mutation("interpreters/runs.py", "return {key: asked[key] for key in last[\"questions\"] if key in asked}", "return asked"),
     Mutation("interpreters/shape.py", "now < later or touched[now].disjoint_from(touched[later])", "now < later or True"),
-    Mutation("interpreters/shape.py", "path = key.partition(\"#\")[0]\n            for row", "path = key\n            for row"),
     Mutation("interpreters/downstream.py", "            self.steps.add(path)\n            return dirty | writes", "            self.steps.add(path)\n            return dirty"),
     Mutation("interpreters/downstream.py", "            if after == dirty:\n                break", "            break"),
     Mutation("interpreters/recorded_errors.py", "    made.args = arguments\n    return made", "    return made"),

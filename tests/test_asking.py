@@ -186,6 +186,14 @@ def test_a_race_that_is_won_withdraws_its_questions(runner: Any) -> None:
 
 
 @RUNNERS
+def test_a_question_that_was_withdrawn_is_open_no_more(runner: Any) -> None:
+    plan = parallel(more >> ask("a?", into=FIELDS["a"]), more >> more, policy=FIRST_COMPLETED) >> ask("b?", into=TITLE)
+    journal = MemoryJournal()
+    runner(plan, Page(), journal)
+    assert [asked["text"] for asked in questions(journal).values()] == ["b?"]
+
+
+@RUNNERS
 def test_a_race_that_only_an_answer_can_win_waits_for_it(runner: Any) -> None:
     plan = parallel(ask("a?", into=FIELDS["a"]), more, ask("b?", into=FIELDS["b"]), policy=Quorum(2))
     journal = MemoryJournal()

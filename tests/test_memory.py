@@ -75,7 +75,7 @@ from lambdacat.state import (
 )
 from lambdacat.state.capacity import Line
 from lambdacat.store.memory import MemoryStore
-from lambdacat.store.persisted import persisted
+from lambdacat.store.persisting import persisted
 from lambdacat.testing import VirtualClock, slow, virtual_run
 from lambdacat.testing.state_laws import check_memory_laws, edits, memories
 

@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lambdacat.store.files import FileStore
+    from lambdacat.store.journals import SqliteJournal
     from lambdacat.store.memory import MemoryStore
-    from lambdacat.store.persisted import persisted
+    from lambdacat.store.persisting import persisted
     from lambdacat.store.postgres import PostgresStore
+    from lambdacat.store.postgres_journal import PostgresJournal
     from lambdacat.store.redis import RedisStore
     from lambdacat.store.sqlite import SqliteStore
     from lambdacat.store.store import Change, Store, VersionConflict, Versioned, Watch
@@ -24,7 +26,9 @@ _HOMES = {
         "sqlite": "SqliteStore",
         "redis": "RedisStore",
         "postgres": "PostgresStore",
-        "persisted": "persisted",
+        "persisting": "persisted",
+        "journals": "SqliteJournal",
+        "postgres_journal": "PostgresJournal",
     }.items()
     for name in names.split()
 }
@@ -42,8 +46,10 @@ __all__ = [
     "Change",
     "FileStore",
     "MemoryStore",
+    "PostgresJournal",
     "PostgresStore",
     "RedisStore",
+    "SqliteJournal",
     "SqliteStore",
     "Store",
     "ValueStore",

@@ -24,8 +24,6 @@ try:
 except ImportError as error:
     raise ImportError("PostgresStore needs a client: pip install 'lambdacat[postgres]'") from error
 
-_Patient = Patient
-
 _TABLE = """
 create sequence {versions};
 create table {cells} (

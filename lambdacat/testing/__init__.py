@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from lambdacat.testing.clock import VirtualClock
     from lambdacat.testing.delays import Slow, awake, slow
     from lambdacat.testing.fakes import Called, Recorder, fails
+    from lambdacat.testing.journal_laws import check_journal_laws
     from lambdacat.testing.loop import Deadlock, virtual_asyncio_run, virtual_run, virtual_trio_run
     from lambdacat.testing.merge_laws import check_merge_laws
     from lambdacat.testing.model import TooManyOutcomes, possible
@@ -45,6 +46,7 @@ _HOMES = {
         "model": "TooManyOutcomes possible",
         "optic_laws": "check_lens_laws check_prism_laws check_traversal_laws",
         "storables": "portrait storables",
+        "journal_laws": "check_journal_laws",
         "state_laws": "Edit Evidence capacities check_belief_laws check_memory_laws edits evidence memories origins",
         "strategies": "lenses number_plans plans states suspending_plans",
         "sample": "Sample",
@@ -83,6 +85,7 @@ __all__ = [
     "capacities",
     "check_belief_laws",
     "check_interpreter_laws",
+    "check_journal_laws",
     "check_lens_laws",
     "check_memory_laws",
     "check_merge_laws",
