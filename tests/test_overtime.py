@@ -64,7 +64,8 @@ def test_a_timeout_counts_the_threads_that_it_left_behind(on: Runner, shape: str
     """R-C6."""
     fault = cut_off(on(lambda: arun(SHAPES[shape](task(blocking="abandon")(sleeping)), 1)))
     branches = 1 if shape in ("timeout", "task") else 2
-    assert (fault.late < SECONDS, fault.abandoned, fault.unbegun) == (True, branches, 0)
+    # On a busy machine a thread may begin after the timeout has passed.
+    assert (fault.late < SECONDS, fault.abandoned + fault.unbegun) == (True, branches)
 
 
 @pytest.mark.parametrize("shape", [name for name in SHAPES if name != "quorum"])

@@ -186,14 +186,14 @@ class History:
         document = told.get(site.key()) if told else None
         if document is None:
             return None
-        seconds, late, abandoned = (document[name] for name in ("seconds", "late", "abandoned"))
-        return TimedOut(seconds=seconds, late=late, abandoned=abandoned, at=site, name=site.name, input=value)
+        known = {name: document[name] for name in ("seconds", "late", "abandoned", "unbegun") if name in document}
+        return TimedOut(**known, at=site, name=site.name, input=value)
 
     def timed_out(self, fault: TimedOut) -> Document:
         """The entry of a deadline that has passed."""
         site: Any = fault._at
         return {"kind": "timeout", "key": site.key(), "seconds": fault.seconds, "late": fault.late,
-                "abandoned": fault.abandoned}  # fmt: skip
+                "abandoned": fault.abandoned, "unbegun": fault.unbegun}  # fmt: skip
 
     def wakes(self, key: str) -> float | None:
         """When a wait ends. Units: seconds since 1970 in UTC."""
