@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from functools import reduce
 from typing import Any, Final, Generic, TypeVar, final
 
@@ -88,24 +88,28 @@ def put_item(whole: Any, key: Any, part: Any) -> Any:
     return made
 
 
-def ordered_keys(whole: Mapping[Any, Any]) -> list[Any]:
-    """The keys of a mapping in an order that an equal mapping has, too: that of a dict, else sorted.
+def _in_order(whole: Any) -> Iterable[Any]:
+    """The keys of a mapping or the items of another collection, in an order that is the same in each equal copy.
 
-    A persistent map goes through its keys in another order when it was made another way, read from a journal for one.
+    Hash maps and sets have none of their own: it differs between processes, and between two maps of ``rpds``.
     """
-    keys = list(whole)
-    if isinstance(whole, dict):
-        return keys
-    try:
-        return sorted(keys)
-    except TypeError:
-        return sorted(keys, key=lambda key: (type(key).__qualname__, repr(key)))
+    if not isinstance(whole, Set) and not (isinstance(whole, Mapping) and _putter(type(whole))):
+        found: Iterable[Any] = whole
+        return found
+    kinds = {type(one) for one in whole}
+    if len(kinds) == 1 and kinds <= _SORTED:
+        return sorted(whole)
+    return sorted(whole, key=lambda one: (type(one).__qualname__, repr(one)))
+
+
+_SORTED = frozenset({str, bytes, int, float, bool})
+"""Classes whose own order is total, and the one that a reader expects."""
 
 
 def _refilled(whole: Any, parts: Iterable[Any]) -> Any:
     """A collection of the same kind with other items, in order."""
     if isinstance(whole, Mapping):
-        row = list(zip(ordered_keys(whole), parts, strict=True))
+        row = list(zip(_in_order(whole), parts, strict=True))
         if isinstance(whole, dict):
             made = whole.copy()
             made.update(row)
@@ -132,10 +136,13 @@ class _Each:
         return "each"
 
     def parts(self, whole: Any) -> tuple[Any, ...]:
-        """Every item."""
+        """Every item, in the same order in each equal copy."""
         if isinstance(whole, (str, bytes)):
             raise TypeError(f"each goes through the items of a collection, and {type(whole).__name__} is one value")
-        return tuple([whole[key] for key in ordered_keys(whole)] if isinstance(whole, Mapping) else whole)
+        if type(whole) in (tuple, list):
+            return tuple(whole)
+        row = _in_order(whole)
+        return tuple([whole[key] for key in row] if isinstance(whole, Mapping) else row)
 
     def put(self, whole: Any, parts: Sequence[Any]) -> Any:
         """The whole with other items."""
@@ -143,7 +150,10 @@ class _Each:
 
 
 each: Final[_Each] = _Each()
-"""Every item of a sequence, or every value of a mapping: ``ITEMS >> each``; alone, ``focus(each, p)`` maps a tuple."""
+"""Every item of a sequence, or every value of a mapping: ``ITEMS >> each``; alone, ``focus(each, p)`` maps a tuple.
+
+In their own order, and by key where a mapping or a set has none.
+"""
 
 
 @final

@@ -11,6 +11,7 @@ from rpds import HashTrieMap
 
 import lambdacat
 from lambdacat import ActionFailed, Iso, Item, Lens, Prism, Success, at, each, identity, lens, task, variant
+from lambdacat.state import LoggedMap
 
 # Plans that are odd or wrong on purpose: what checkers say of right ones is stated where the types are tested.
 arun: Any = lambdacat.arun
@@ -49,6 +50,33 @@ class Outer:
     checked: int = field(default=1, converter=int, validator=lambda *given: None)
 
 
+KEYS = {
+    "texts": st.text(max_size=3),
+    "numbers": st.integers(),
+    "mixed": st.text(max_size=1) | st.integers() | st.none(),
+}
+
+
+@given(st.sampled_from(list(KEYS)).flatmap(lambda kind: st.lists(KEYS[kind], unique=True, max_size=8)), st.randoms())
+def test_every_item_comes_in_the_same_order_in_each_equal_copy(keys: list[Any], dice: Any) -> None:
+    """A29, R-D1: a map that hashes its keys has no order of its own, and a part is known by its place."""
+    shuffled = list(keys)
+    dice.shuffle(shuffled)
+    for kind in (HashTrieMap, LoggedMap):
+        one, two = (kind({key: repr(key) for key in row}) for row in (keys, shuffled))
+        assert one == two
+        seen = run(focus(each, pure(lambda part: part)) >> pure(EACH.get_all), one).unwrap()
+        assert seen == EACH.get_all(two)
+        assert set(seen) == set(map(repr, keys))
+        numbered = EACH.set_all(one, range(len(keys)))
+        assert [repr(key) for key, _ in sorted(numbered.items(), key=lambda pair: pair[1])] == list(seen)
+    assert EACH.get_all(frozenset(keys)) == EACH.get_all(frozenset(shuffled))
+    assert EACH.get_all(dict.fromkeys(keys, 0)) == (0,) * len(keys)
+    assert EACH.get_all(tuple(keys)) == tuple(keys)
+
+
+WHOLE: Any = lens(Any, lambda whole: whole)
+EACH: Any = WHOLE >> each
 WAYS: dict[str, Lens[Any, Any]] = {
     "whole": lens(Outer, lambda o: o),
     "attribute": lens(Outer, lambda o: o.inner),
