@@ -450,6 +450,25 @@ def test_what_left_for_lack_of_room_is_no_change_that_could_conflict() -> None:
     assert "a" in merge(state.memory, (inner, remembered(state.memory, "a", "new", origin=Origin(99.0))))
 
 
+@pytest.mark.parametrize("forgets", [1, 64, 65])
+def test_forgetting_one_key_does_not_make_a_forgotten_one_of_what_left_for_lack_of_room(forgets: int) -> None:
+    fork = holding("a", "b", capacity=Capacity(entries=2))
+    new = remembered(fork, "a", "new", origin=Origin(99.0))
+    churned = fork
+    for turn in range(forgets):
+        churned = forgotten(remembered(churned, str(turn), turn), str(turn))
+    churned = forgotten(churned, "b")
+    assert list(churned) == []
+    if forgets < 64:
+        assert recalled(merge(fork, (new, churned)), "a") == "new"
+    else:
+        # More than are known by name: whatever is gone counts as forgotten, and nothing is lost in silence.
+        with pytest.raises(Conflict, match='all changed \\["a"\\]'):
+            merge(fork, (new, churned))
+    with pytest.raises(Conflict, match='all changed \\["a"\\]'):
+        merge(fork, (new, forgotten(fork, "a", "b")))
+
+
 def test_bounds_that_two_branches_change_are_a_conflict() -> None:
     memory = holding("a", "b", "c")
     small, smaller = bounded(memory, Capacity(entries=2)), bounded(memory, Capacity(entries=1))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from enum import Enum, Flag
+from functools import cache
 from inspect import Parameter, signature
 from typing import Any, NamedTuple
 
@@ -21,6 +22,7 @@ class Form(NamedTuple):
     make: Callable[[Sequence[Any]], Any]
 
 
+@cache
 def form_of(cls: Any) -> Form:
     """The form of a class of records or an enum.
 

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import typing
 from enum import Enum
-from typing import Any
+from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 from lambdacat.record import field_type, record_of
 
 
-def classes_in(hint: Any) -> frozenset[type]:
-    """Every class of records and every enum that can be reached from a type or annotation.
+def classes_in(*hints: Any) -> frozenset[type]:
+    """Every class of records and every enum that can be reached from types or annotations.
 
     Through fields, items of typed dicts, type arguments, unions, ``Annotated``, aliases and bounds of type variables.
     What cannot be resolved is left out: a class that only type checkers see cannot be found.
     """
     found: set[type] = set()
-    rest: list[Any] = [hint]
+    rest = [*hints]
     seen: set[int] = set()
     kept: list[Any] = []  # an annotation made on the fly must live as long as its id is remembered
     while rest:
@@ -36,8 +37,20 @@ def classes_in(hint: Any) -> frozenset[type]:
     return frozenset(found)
 
 
-def _fields(cls: Any) -> list[Any]:
+_KNOWN: Final[WeakKeyDictionary[type, list[Any]]] = WeakKeyDictionary()
+
+
+def _fields(cls: type) -> list[Any]:
     """The annotations of the fields of a class that has some."""
+    if cls in _KNOWN:
+        return _KNOWN[cls]
+    found = _annotations(cls)
+    if None not in found:
+        _KNOWN[cls] = found  # what cannot be resolved now may be later, when its module has gone on
+    return found
+
+
+def _annotations(cls: Any) -> list[Any]:
     models = getattr(cls, "model_fields", None)
     if isinstance(models, dict):
         return [found.annotation for found in models.values()]

@@ -22,19 +22,19 @@ def codecs_of(plan: Node, journal: Journal) -> Codecs:
     declared: Codecs = given if isinstance(given, Codecs) else Codecs()
     known = {codec.cls for codec in declared.codecs}
     names = {codec.name for codec in declared.codecs}
-    found: set[type] = set()
+    hints: list[Any] = []
+    fresh: list[type] = []
 
     def look(node: Node, below: list[None]) -> None:
-        for hint in _hints(node):
-            found.update(classes_in(hint))
+        hints.extend(_hints(node))
 
     fold(plan, look)
-    for cls in sorted(found - known, key=lambda cls: (cls.__qualname__, cls.__module__)):
+    for cls in sorted(classes_in(*hints) - known, key=lambda cls: (cls.__qualname__, cls.__module__)):
         # Of two classes with one name only declared ones can be told apart, so neither is guessed.
         if _storable(cls) and cls.__qualname__ not in names:
-            declared = declared.with_(cls)
+            fresh.append(cls)
             names.add(cls.__qualname__)
-    return declared
+    return declared.with_(*fresh) if fresh else declared
 
 
 def _storable(cls: type) -> bool:

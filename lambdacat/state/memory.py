@@ -14,6 +14,7 @@ from lambdacat.codec import Codecs
 from lambdacat.merging import own_copy
 from lambdacat.state.capacity import Capacity, Line, line_of, made_room, tidied
 from lambdacat.state.every import Upkeep
+from lambdacat.state.forgets import Forgets
 from lambdacat.state.logged import LoggedMap
 from lambdacat.state.origin import NOWHERE, Origin
 
@@ -90,8 +91,7 @@ class Memory(_Kept):
     clash: Clash = field(factory=Refuse, validator=instance_of((Refuse, Newest)))
     latest: int = 0
     """The latest stamp that was given."""
-    forgets: int = 0
-    """How often something was forgotten: tells a key that a branch forgot from one that left it for lack of room."""
+    forgets: Forgets = field(factory=Forgets)
     upkeep: Upkeep = field(factory=Upkeep)
 
     def __attrs_post_init__(self) -> None:
@@ -141,7 +141,7 @@ def fitting(
     latest: int,
     line: Line | None = None,
     *,
-    forgets: int = 0,
+    forgets: Forgets | None = None,
     upkeep: Upkeep | None = None,
 ) -> Memory:
     """The memory with other entries, known to fit. The constructor would look at every entry to see that."""
@@ -150,7 +150,7 @@ def fitting(
     _set(made, "capacity", memory.capacity)
     _set(made, "clash", memory.clash)
     _set(made, "latest", latest)
-    _set(made, "forgets", memory.forgets + forgets)
+    _set(made, "forgets", forgets or memory.forgets)
     _set(made, "upkeep", upkeep or memory.upkeep)
     if line is not None:
         _set(made, "_line", line)
@@ -230,13 +230,15 @@ def used(memory: Memory, key: str, *, origin: Origin = NOWHERE) -> Memory:
 def forgotten(memory: Memory, *keys: str) -> Memory:
     """The memory without these keys. Law: idempotent; forgetting what is not there changes nothing."""
     entries, line = memory.entries, memory.line if memory.capacity.bounded else None
+    gone: list[str] = []
     for key in keys:
         old: Entry | None = entries.get(key_of(key))
         if old is not None:
+            gone.append(key)
             entries = entries.remove(key)
             line = None if line is None else line.growing(-old.size)
-    count = len(memory.entries) - len(entries)
-    return fitting(memory, entries, memory.latest, line, forgets=count) if count else memory
+    forgets = memory.forgets.more(gone, len(gone))
+    return fitting(memory, entries, memory.latest, line, forgets=forgets) if gone else memory
 
 
 def kept_up(memory: Memory, upkeep: Upkeep) -> Memory:

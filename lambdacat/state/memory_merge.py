@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial, reduce
 from typing import Any, Generic, TypeAlias, TypeVar, final
 
@@ -14,6 +14,7 @@ from lambdacat.place import Item, Place, place_text
 from lambdacat.state.agreement import only_change
 from lambdacat.state.capacity import Capacity, lined_up, made_room, tidied
 from lambdacat.state.every import latest_of
+from lambdacat.state.forgets import met
 from lambdacat.state.logged import Change, LoggedMap, changes
 from lambdacat.state.memory import Entry, Memory, Newest, bounded, fitting, kept_up, measured
 from lambdacat.state.origin import source_key
@@ -27,8 +28,7 @@ Settle: TypeAlias = Callable[[str, Entry | None, list[Entry]], "Entry | None"]
 def merged_memories(base: Memory, tips: list[tuple[int, Memory]], place: Place, settle: Settle | None = None) -> Memory:
     """The memory with the changes of every branch. Errors: ``Conflict`` for one key that they do not agree on."""
     settle = settle or (newest if isinstance(base.clash, Newest) else refused)
-    # A branch that forgot nothing has lost entries only for lack of room.
-    forgetting = {index for index, tip in tips if tip.forgets != base.forgets}
+    forgot = {index: tip.forgets.since(base.forgets) for index, tip in tips}
     rows: dict[str, list[tuple[int, Change]]] = {}
     for index, tip in tips:
         for change in changes(base.entries, tip.entries):
@@ -39,7 +39,7 @@ def merged_memories(base: Memory, tips: list[tuple[int, Memory]], place: Place, 
     for key, row in rows.items():
         if len(row) == 1 and row[0][0] == first:
             continue
-        entry = row[0][1].new if len(row) == 1 else _agreed(key, row, forgetting, place, settle)
+        entry = row[0][1].new if len(row) == 1 else _agreed(key, row, forgot, place, settle)
         if entry is not None:
             fresh[key] = entry
         elif key in entries:
@@ -62,7 +62,7 @@ def _with_room(
                 joining.append((key, new))
         entries, line = made_room(entries, lined_up(line, joining, leaves), capacity)
         line = tidied(line, entries, leaves)
-    forgets = sum(tip.forgets - base.forgets for _, tip in tips)
+    forgets = met(base.forgets, [tip.forgets for _, tip in tips])
     made = fitting(base, entries, max([tip.latest for _, tip in tips]), line, forgets=forgets)
     return _configured(base, tips, place, made)
 
@@ -80,20 +80,21 @@ def _configured(base: Memory, tips: list[tuple[int, Memory]], place: Place, made
 
 
 def _agreed(
-    key: str, row: list[tuple[int, Change]], forgetting: Collection[int], place: Place, settle: Settle
+    key: str, row: list[tuple[int, Change]], forgot: Mapping[int, Collection[str] | None], place: Place, settle: Settle
 ) -> Entry | None:
     """What becomes of a key that several branches changed. Errors: ``Conflict`` unless their changes go together."""
     fork: Entry | None = row[0][1].old
     new = [(i, one.new) for i, one in row if one.new is not None and (fork is None or one.new.stamp != fork.stamp)]
-    forgot = [i for i, one in row if one.new is None and i in forgetting]
-    if forgot and not new:
+    # What is gone and was not forgotten left for lack of room.
+    away = [i for i, one in row if one.new is None and ((keys := forgot[i]) is None or key in keys)]
+    if away and not new:
         return None
     there = [one.new for _, one in row if one.new is not None]
     chosen = fork if there else None
     if new:
-        chosen = None if forgot else settle(key, fork, [entry for _, entry in new])
+        chosen = None if away else settle(key, fork, [entry for _, entry in new])
         if chosen is None:
-            raise Conflict((*place, Item(key)), tuple(sorted([*(i for i, _ in new), *forgot])))
+            raise Conflict((*place, Item(key)), tuple(sorted([*(i for i, _ in new), *away])))
     if chosen is None:
         return None
     before = 0 if fork is None else fork.uses
