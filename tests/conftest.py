@@ -1,10 +1,14 @@
 """Hypothesis profiles, and fixtures for every test."""
 
+import gc
 import os
+from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 from lambdacat.testing.fixtures import virtual_clock
+from lambdacat.tools.corpus import open_stdlib
 
 __all__ = ["virtual_clock"]
 
@@ -16,3 +20,17 @@ settings.register_profile(
 )
 settings.register_profile("ci", settings.get_profile("dev"), max_examples=300)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of collected tests are no garbage: the collector need not look at them again and again."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="session")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache with the index of the library in it, for every test that only reads one."""
+    folder = tmp_path_factory.mktemp("library")
+    open_stdlib(folder)
+    return folder

@@ -14,7 +14,6 @@ import pytest
 from lambdacat.cli import main
 from lambdacat.law_table import matrix
 from lambdacat.testing import LawResult
-from lambdacat.tools.corpus import open_stdlib
 
 CHAINED = "how are comparisons chained?"
 
@@ -77,12 +76,10 @@ number = 7
 '''
 
 
-@pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One cache for all tests of a session, with the library in it."""
-    folder = tmp_path_factory.getbasetemp() / "library"
-    open_stdlib(folder)
-    return folder
+@pytest.fixture
+def cache(library: Path) -> Path:
+    """A cache with the library in it."""
+    return library
 
 
 @pytest.fixture
@@ -435,6 +432,7 @@ def test_full_disk_is_one_line(cache: Path) -> None:
     assert done.stderr == "lambdacat: cannot write: No space left on device\n"
 
 
+@pytest.mark.sweep
 def test_two_at_once_share_a_fresh_cache(tmp_path: Path) -> None:
     both = [started("research", CHAINED, "--json", "--cache", tmp_path) for _ in range(2)]
     answers = [json.loads(process.communicate(timeout=20)[0]) for process in both]

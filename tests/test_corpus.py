@@ -1,6 +1,7 @@
 """Indexes that survive kills, races and odd files, and searches that survive odd terms."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -29,11 +30,18 @@ checkpoint = lambda: next(calls, None) is None and die()
 open_folder(folder, cache, checkpoint=checkpoint) if folder.is_dir() else open_stdlib(cache, checkpoint=checkpoint)
 """
 BUILD = "import sys, pathlib; from lambdacat.tools.corpus import open_stdlib; open_stdlib(pathlib.Path(sys.argv[1]))"
+BUILD_FOLDER = """
+import sys, pathlib
+from lambdacat.tools.corpus import open_folder
+cache, folder = map(pathlib.Path, sys.argv[1:])
+open_folder(folder, cache)
+"""
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
+def cache(library: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache that tests may damage."""
+    return shutil.copytree(library, tmp_path_factory.mktemp("cache"), dirs_exist_ok=True)
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +104,15 @@ def test_second_use_builds_nothing(stdlib: Index, cache: Path, monkeypatch: pyte
     assert open_stdlib(cache) == stdlib
 
 
+def test_two_processes_at_once_leave_one_whole_index_of_a_folder(tmp_path: Path, notes: Path) -> None:
+    cache = tmp_path / "cache"
+    builds = [subprocess.Popen([sys.executable, "-c", BUILD_FOLDER, str(cache), str(notes)]) for _ in range(2)]
+    assert [build.wait() for build in builds] == [0, 0]
+    assert len(list(cache.iterdir())) == 1
+    assert locators(open_folder(notes, cache), "coffee") == ["file:deep/coffee.txt:1"]
+
+
+@pytest.mark.sweep
 def test_two_processes_at_once_leave_one_whole_index(tmp_path: Path) -> None:
     builds = [subprocess.Popen([sys.executable, "-c", BUILD, str(tmp_path)]) for _ in range(2)]
     assert [build.wait() for build in builds] == [0, 0]

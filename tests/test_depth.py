@@ -93,7 +93,7 @@ SHAPES: dict[str, Callable[[int, AnyPlan], AnyPlan]] = {
     "scattered": scattered,
     "at once": lambda n, step: sequence(*[step] * n),
 }
-counts = pytest.mark.parametrize("n", [50_000, pytest.param(1_000_000, marks=pytest.mark.sweep)])
+counts = pytest.mark.parametrize("n", [8_000, pytest.param(1_000_000, marks=pytest.mark.sweep)])
 
 
 @counts
@@ -258,7 +258,7 @@ def test_timeouts_nest_deep(on: Runner) -> None:
     assert on(lambda: arun(plan, 0)) == Success(1) == run(plan, 0)
 
 
-@pytest.mark.parametrize("n", [20_000, pytest.param(1_000_000, marks=pytest.mark.sweep)])
+@pytest.mark.parametrize("n", [8_000, pytest.param(1_000_000, marks=pytest.mark.sweep)])
 @pytest.mark.parametrize("kind", ["fused", "async", "through a choice", "a fork each", "a fault each"])
 def test_loops_use_constant_memory(kind: str, n: int) -> None:
     """A30, R-S3."""
@@ -331,7 +331,7 @@ def test_an_endless_loop_can_be_cancelled_soon(on: Runner, kind: str) -> None:
     assert rounds[0] < 5_000
 
 
-@pytest.mark.parametrize("n", [3_000, pytest.param(100_000, marks=pytest.mark.sweep)])
+@pytest.mark.parametrize("n", [1_500, pytest.param(100_000, marks=pytest.mark.sweep)])
 def test_structural_operations_are_flat(n: int) -> None:
     """R-S4: ==, hash, repr, copy, pickle, footprint, and letting go."""
     wraps: list[Callable[[AnyPlan], AnyPlan]] = [
@@ -374,15 +374,16 @@ def test_shared_parts_are_compared_once() -> None:
     assert footprint(one) == footprint(two)
 
 
-def test_a_fault_far_down_says_where_without_recursion() -> None:
+@pytest.mark.parametrize("n", [5_000, pytest.param(20_000, marks=pytest.mark.sweep)])
+def test_a_fault_far_down_says_where_without_recursion(n: int) -> None:
     """R-S2."""
 
     def refuse(_: Any) -> Any:
         raise ValueError("no")
 
-    plan = nested(20_000, lambda p: when(lambda _: True, add >> p), task(blocking="inline")(refuse))
+    plan = nested(n, lambda p: when(lambda _: True, add >> p), task(blocking="inline")(refuse))
     fault = run(plan, 0).failure()
-    assert len(fault.at) == 40_000
+    assert len(fault.at) == 2 * n
     text = str(fault)
     assert len(text.splitlines()) < 30
     print(len(text), "characters")
