@@ -85,6 +85,9 @@ def _union(all_: Iterable[Touch]) -> Touch:
         declared |= one.declared
         resources |= one.resources
         opaque = opaque or one.opaque
+    if EVERYTHING in reads:
+        # Everything says it all; parts beside it would grow with the depth of the plan, at every depth.
+        reads = {EVERYTHING}
     return Touch(frozenset(reads), frozenset(declared), frozenset(resources), opaque)
 
 

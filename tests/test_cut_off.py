@@ -250,7 +250,6 @@ def test_a_run_that_time_cuts_off_at_full_count(way: Way) -> None:
     prove_fully(law_name(a_timeout_names_its_node_and_keeps_what_was_before), claim)
 
 
-@pytest.mark.xfail(strict=True, reason="in one thread, a timeout finishes the spans around it, not the one inside")
 @pytest.mark.parametrize("inside", [1, 2])
 def test_the_nodes_around_a_timeout_in_one_thread_end_as_they_end(inside: int) -> None:
     """CASES A24: outside it nothing is cancelled; inside it what is open ends when it is cut off."""

@@ -95,13 +95,16 @@ def _spans(found: Iterable[Row | Bundle]) -> tuple[Span, ...]:
 
 
 class Recorder:
-    """Writes down what happens in one run, and tells observers at once."""
+    """Writes down what happens in one run; with observers it tells them at once instead, and keeps nothing."""
 
-    __slots__ = ("clock", "halt", "observers", "rows")
+    __slots__ = ("begun", "clock", "halt", "keeps", "observers", "rows")
 
     def __init__(self, clock: Callable[[], float], observers: Iterable[Callable[[Any], object]] = ()) -> None:
         self.clock = clock
         self.observers = tuple(observers)
+        self.keeps = not self.observers
+        self.begun = 0
+        """How many rows there were: the next one's id."""
         self.halt: Halt | None = None
         """What an observer raised where nobody could be told."""
         self.rows: list[Row | Bundle] = []
@@ -109,9 +112,11 @@ class Recorder:
     def begin(self, name: str, site: Trail, value: Any, stack: Any) -> Row:
         """A node or an action begins."""
         parent, attempt = _above(stack)
-        row = Row(len(self.rows), parent, site, name, value, self.clock(), attempt)
-        self.rows.append(row)
-        if self.observers:
+        row = Row(self.begun, parent, site, name, value, self.clock(), attempt)
+        self.begun += 1
+        if self.keeps:
+            self.rows.append(row)
+        else:
             self._tell(Started, row, row.start, attempt=attempt)
         return row
 

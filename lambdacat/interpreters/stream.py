@@ -136,7 +136,11 @@ class EventStream(AsyncIterator["Event[B_co]"], Generic[B_co]):
             )
         if self._done:
             raise StopAsyncIteration
+        from anyio.lowlevel import checkpoint_if_cancelled
+
         feed = self._start()
+        # A run that is never at a loss for events would not let its reader be cancelled.
+        await checkpoint_if_cancelled()
         while not feed.events:
             if feed.over.is_set():
                 self._done = True

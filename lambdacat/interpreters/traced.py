@@ -90,8 +90,9 @@ class WatchedDirect(Direct):
 
     def begin(self, request: Begin, value: Any, stack: Any) -> State:
         """A node is entered."""
-        self.env.at = stack
-        return begun(self.env.recorder, request, value, stack)
+        state = begun(self.env.recorder, request, value, stack)
+        self.env.at = state[2]
+        return state
 
     def finish(self, request: Finish, value: Any, stack: Any) -> State:
         """A node is left."""
