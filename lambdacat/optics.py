@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, final, overload
 
 from lambdacat.callables import check_plain
 from lambdacat.condition import Condition
 from lambdacat.place import Attr, Item, Place, PlanError, overlaps, place_text
-from lambdacat.steps import _At, _Each, put_field, put_item, put_step, take_step
+from lambdacat.steps import _At, _Each, getter_of, put_step, setter_of, take_step
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -185,12 +184,14 @@ class Lens(Traversal[S, A]):
     to footprints.
     """
 
-    __slots__ = ("_get",)
+    __slots__ = ("_get", "_put")
     _get: Callable[[S], A] | None
+    _put: Callable[[S, A], S] | None
 
     def __init__(self, root: Any, given: tuple[Any, ...]) -> None:
         super().__init__(root, given)
         self._get = None
+        self._put = None
 
     @property
     def path(self) -> Place:
@@ -204,7 +205,7 @@ class Lens(Traversal[S, A]):
     def getter(self) -> Callable[[S], A]:
         """The reading half as one plain callable, compiled once."""
         if self._get is None:
-            self._get = _getter(self.steps)
+            self._get = getter_of(self.steps)
         return self._get
 
     def __call__(self, whole: S) -> A:
@@ -216,22 +217,9 @@ class Lens(Traversal[S, A]):
 
     def set(self, whole: S, part: A) -> S:
         """A copy of the whole with another part."""
-        steps = self.steps
-        if len(steps) == 1:
-            made: S = put_step(steps[0], whole, (part,))
-            return made
-        if len(steps) == 2 and type(steps[0]) is Attr and type(steps[1]) is Item:
-            name = steps[0].name
-            made = put_field(whole, name, put_item(getattr(whole, name), steps[1].key, part))
-            return made  # noqa: RET504  the name is there for its type
-        above: list[Any] = [whole]
-        for step in steps[:-1]:
-            above.append(take_step(step, above[-1])[0])
-        value: Any = part
-        for step, holder in zip(reversed(steps), reversed(above), strict=False):
-            value = put_step(step, holder, (value,))
-        result: S = value
-        return result
+        if self._put is None:
+            self._put = setter_of(self.steps)
+        return self._put(whole, part)
 
     def where(self, test: Callable[[A], bool]) -> Condition[S]:
         """The condition that the part passes ``test``; its footprint is this lens alone."""
@@ -255,27 +243,6 @@ class Lens(Traversal[S, A]):
     def __rshift__(self, other: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         """This part, then a part of it."""
         return compose(self, other)
-
-
-def _getter(steps: tuple[Any, ...]) -> Callable[[Any], Any]:
-    if not steps:
-        return lambda whole: whole
-    if len(steps) < 50 and all(type(step) is Attr for step in steps):
-        return attrgetter(".".join(step.name for step in steps))
-    if len(steps) == 1 and type(steps[0]) is Item:
-        key = steps[0].key
-        return lambda whole: whole[key]
-
-    if len(steps) == 2 and type(steps[0]) is Attr and type(steps[1]) is Item:
-        outer, inner = attrgetter(steps[0].name), steps[1].key
-        return lambda whole: outer(whole)[inner]
-
-    def get(whole: Any) -> Any:
-        for step in steps:
-            whole = take_step(step, whole)[0]
-        return whole
-
-    return get
 
 
 @final

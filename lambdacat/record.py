@@ -30,7 +30,8 @@ class Record(NamedTuple):
     """Whether its values cannot be changed in place."""
 
 
-def _reader(names: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:
+def reader_of(names: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:
+    """The function that takes these fields of a value, as a tuple."""
     if not names:
         return lambda whole: ()
     if len(names) == 1:
@@ -70,7 +71,7 @@ def _pydantic(cls: Any) -> Record:
     open_ = cls.model_config.get("extra") == "allow"
     hidden = (*("__pydantic_extra__",) * open_, *("__pydantic_private__",) * bool(cls.__private_attributes__))
     every, checked = (*names, *hidden), (*names, "__pydantic_extra__")
-    read, twin = _reader(every), _by_copy(every)
+    read, twin = reader_of(every), _by_copy(every)
     partial: dict[frozenset[str], _PartialModel] = {}
 
     def build(whole: Any, values: Sequence[Any]) -> Any:
@@ -181,7 +182,7 @@ def _record_of(cls: type) -> Record | None:
     if declared is None:
         return None
     names, aliases = declared
-    read, twin = _reader(names), _by_copy(names)
+    read, twin = reader_of(names), _by_copy(names)
     taken, frozen = _parameters(cls), _is_frozen(cls)
     if taken is not None and "" not in aliases:
         if tuple(name for name, keyword in taken if not keyword) == aliases == tuple(name for name, _ in taken):

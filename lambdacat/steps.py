@@ -4,19 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from functools import reduce
+from operator import attrgetter
 from typing import Any, Final, Generic, TypeVar, final
 
 from lambdacat.place import Attr, Item
-from lambdacat.record import Record, record_of
+from lambdacat.record import Record, reader_of, record_of
 
 K = TypeVar("K")
 
 
 def _spliced(cls: type, record: Record, name: str) -> Callable[[Any, Any], Any]:
     """A function that copies a ``cls`` with another value for one field."""
-    at_, read, build = record.names.index(name), record.read, record.build
+    names, read, build = record.names, record.read, record.build
+    at_ = names.index(name)
     if record.positional:
-        return lambda whole, part: cls(*(row := read(whole))[:at_], part, *row[at_ + 1 :])
+        before, after = reader_of(names[:at_]), reader_of(names[at_ + 1 :])
+        if at_ == 0:
+            return lambda whole, part: cls(part, *after(whole))
+        if at_ == len(names) - 1:
+            return lambda whole, part: cls(*before(whole), part)
+        return lambda whole, part: cls(*before(whole), part, *after(whole))
 
     def put(whole: Any, part: Any) -> Any:
         row = list(read(whole))
@@ -31,6 +38,11 @@ _setters: dict[tuple[type, str], Callable[[Any, Any], Any]] = {}
 
 def put_field(whole: Any, name: str, part: Any) -> Any:
     """A copy of ``whole`` with another value for a field. Errors: ``AttributeError`` when it has no such field."""
+    return _field_setter(whole, name)(whole, part)
+
+
+def _field_setter(whole: Any, name: str) -> Callable[[Any, Any], Any]:
+    """``put_field`` for wholes of this class and one name."""
     cls = type(whole)
     setter = _setters.get((cls, name))
     if setter is None:
@@ -42,7 +54,7 @@ def put_field(whole: Any, name: str, part: Any) -> Any:
         else:
             setter = _spliced(cls, record, name)
         _setters[cls, name] = setter
-    return setter(whole, part)
+    return setter
 
 
 def _copied(name: str) -> Callable[[Any, Any], Any]:
@@ -211,3 +223,62 @@ def put_step(step: Any, whole: Any, parts: Sequence[Any]) -> Any:
     if type(step) is Item:
         return put_item(whole, step.key, parts[0])
     return step.put(whole, parts)
+
+
+# --- whole paths -----------------------------------------------------------------------------------------------------
+
+
+def getter_of(steps: tuple[Any, ...]) -> Callable[[Any], Any]:
+    """The function that takes the part at the end of steps that each have one."""
+    if not steps:
+        return lambda whole: whole
+    if len(steps) < 50 and all(type(step) is Attr for step in steps):
+        return attrgetter(".".join(step.name for step in steps))
+    if len(steps) == 1 and type(steps[0]) is Item:
+        key = steps[0].key
+        return lambda whole: whole[key]
+
+    if len(steps) == 2 and type(steps[0]) is Attr and type(steps[1]) is Item:
+        outer, inner = attrgetter(steps[0].name), steps[1].key
+        return lambda whole: outer(whole)[inner]
+
+    def get(whole: Any) -> Any:
+        for step in steps:
+            whole = take_step(step, whole)[0]
+        return whole
+
+    return get
+
+
+def setter_of(steps: tuple[Any, ...]) -> Callable[[Any, Any], Any]:
+    """The function that copies a whole with another part at the end of steps that each have one."""
+    if len(steps) == 1 and type(steps[0]) is Attr:
+        return _setter_of_field(steps[0].name)
+    if len(steps) == 2 and type(steps[0]) is Attr and type(steps[1]) is Item:
+        outer, put, key = attrgetter(steps[0].name), _setter_of_field(steps[0].name), steps[1].key
+        return lambda whole, part: put(whole, put_item(outer(whole), key, part))
+
+    def put_through(whole: Any, part: Any) -> Any:
+        above: list[Any] = [whole]
+        for step in steps[:-1]:
+            above.append(take_step(step, above[-1])[0])
+        for step, holder in zip(reversed(steps), reversed(above), strict=False):
+            part = put_step(step, holder, (part,))
+        return part
+
+    return put_through
+
+
+def _setter_of_field(name: str) -> Callable[[Any, Any], Any]:
+    """``put_field`` for one name, which remembers how the class that it met last is copied."""
+    known: tuple[Any, Callable[[Any, Any], Any]] = (None, lambda whole, part: whole)
+
+    def put(whole: Any, part: Any) -> Any:
+        nonlocal known
+        cls, setter = known
+        if type(whole) is not cls:
+            setter = _field_setter(whole, name)
+            known = (type(whole), setter)
+        return setter(whole, part)
+
+    return put

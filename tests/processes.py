@@ -27,6 +27,7 @@ import pytest
 from attrs import frozen
 from durable_programs import Order
 
+from lambdacat.context import idempotency_key
 from lambdacat.interpreters.journal import past_of
 
 PATIENCE = 30.0
@@ -237,7 +238,7 @@ def seen(order: Order) -> Seen:
             entries, past = tuple(journal.entries()), past_of(journal)
         finally:
             journal.close()
-    done = () if past is None else [step_of(d) for d in past.documents if d["kind"] == "done"]
+    done = () if past is None else [step_of(past.run, d["key"]) for d in past.documents if d["kind"] == "done"]
     assert len(done) == len(set(done)), "a step stands in the journal twice"
     return Seen(entries, frozenset(done), performed(order))
 
@@ -248,10 +249,12 @@ def performed(order: Order) -> Counter[Step]:
     return Counter((key, int(attempt)) for key, attempt, _, _ in map(str.split, lines))
 
 
-def step_of(document: dict[str, Any]) -> Step:
-    """Which step an entry is of."""
-    attempt = re.search(r"a(\d+)$", document["key"].partition("#")[2])
-    return document["idempotency"], int(attempt[1]) if attempt else 1
+def step_of(run: str, key: str) -> Step:
+    """Which step an entry is of: its idempotency key, and the attempt at it."""
+    path, _, turns = key.partition("#")
+    kept = ".".join(turn for turn in turns.split(".") if not turn.startswith("a"))
+    attempt = re.search(r"a(\d+)$", turns)
+    return idempotency_key(run, f"{path}#{kept}" if kept else path), int(attempt[1]) if attempt else 1
 
 
 def without_winner(shape: str, report: dict[str, Any]) -> dict[str, Any]:

@@ -107,7 +107,7 @@ def durable_direct(driver: type[Direct]) -> Any:
             if type(leaf.node) is Pure:
                 return super().perform(segment, index, leaf, value, stack, row)
             history = self.env.history
-            key = history.key(leaf, stack)
+            key = history.keys.of(stack, leaf.at)
             made = history.answer(key, leaf, index, value, stack)
             if made is not NEW:
                 return made
@@ -194,7 +194,7 @@ def durable_driver(driver: Any) -> Any:
             if type(leaf.node) is Pure:
                 return await super().perform(segment, index, leaf, value, stack, row)
             history = self.env.history
-            key = history.key(leaf, stack)
+            key = history.keys.of(stack, leaf.at)
             made = history.answer(key, leaf, index, value, stack)
             if made is not NEW:
                 return made

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lambdacat.codec import Codecs, StateCorrupt
-from lambdacat.context import idempotency_key
 from lambdacat.fault import PlanChanged, TimedOut
 from lambdacat.interpreters.journal import (
     FORMAT,
@@ -27,7 +26,7 @@ from lambdacat.machine.fork import Fork
 from lambdacat.machine.ops import Halt
 from lambdacat.machine.pausing import Asked
 from lambdacat.machine.segment import Fell, Leaf, Suspends
-from lambdacat.machine.trail import KeyBelow, Trail, key_above, key_of
+from lambdacat.machine.trail import Keys, Trail
 from lambdacat.plan import Plan
 from lambdacat.policy import All, Settled, Verdict
 
@@ -51,8 +50,7 @@ class History:
         """Entries by kind, then by key."""
         self.used: set[str] = set()
         """Keys of the actions that the journal answered for."""
-        self._top: tuple[Any, KeyBelow] = (None, KeyBelow("", ""))
-        self._below: tuple[Any, KeyBelow] = (None, KeyBelow("", ""))
+        self.keys = Keys()
         self.tick: Any = None
         """What appends the entries of one tick together, on an event loop."""
         self._answers: Mapping[str, bytes] | None = None
@@ -116,25 +114,13 @@ class History:
 
     # Actions -------------------------------------------------------------------------------------------------------
 
-    def key(self, leaf: Leaf, stack: Any) -> str:
-        """The key of a leaf on a stack."""
-        if stack is None:
-            return KeyBelow("", "").at(leaf.at)
-        top, below = self._top, self._below
-        if top[0] is not stack:
-            # The leaves of a straight run have one stack, and the rounds of a loop one below them.
-            if below[0] is not stack[3]:
-                below = self._below = (stack[3], key_of(stack[3]))
-            top = self._top = (stack, key_above(below[1], stack))
-        return top[1].at(leaf.at)
-
     def answer(self, key: str, leaf: Leaf, index: int, value: Any, stack: Any) -> Any:
         """What an action gave when it was performed: its result, ``Fell``, or ``NEW``."""
         document = self.known["done"].get(key)
         if document is None:
             return NEW
         node: Any = leaf.node
-        if document["name"] != node.name or document["lenses"] != signature(leaf):
+        if (document["name"], document["lenses"]) != node.memo("entry", _said):
             raise Halt(_other_task(document, leaf, Trail(stack, leaf.at, value, node)))
         self.used.add(key)
         return outcome_of(node, document, value, index, self.codecs)
@@ -153,7 +139,6 @@ class History:
             "name": node.name,
             "lenses": signature(leaf),
             "seconds": round(seconds, 6),
-            "idempotency": idempotency_key(self.run, _without_attempts(key)),
         }
         try:
             document |= outcome_tree(node, given, made, self.codecs)
@@ -229,14 +214,13 @@ class History:
 def signature(leaf: Leaf) -> str:
     """What a task reads and writes, as its entries say it."""
     node: Any = leaf.node
-    text: str = node.memo("lenses", lenses_text)
+    text: str = node.memo("entry", _said)[1]
     return text
 
 
-def _without_attempts(key: str) -> str:
-    path, mark, turns = key.partition("#")
-    kept = ".".join(turn for turn in turns.split(".") if not turn.startswith("a"))
-    return f"{path}{mark}{kept}" if kept else path
+def _said(node: Any) -> tuple[str, str]:
+    """What an entry says of its task: the name, and what it reads and writes."""
+    return node.name, lenses_text(node)
 
 
 def _fork_key(fork: Fork, stack: Any) -> str:

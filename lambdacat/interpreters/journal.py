@@ -7,7 +7,7 @@ hash chain, whatever keeps them: a changed, missing or reordered one is found wh
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
 from itertools import islice
 from typing import Any, Protocol, final, runtime_checkable
@@ -120,7 +120,6 @@ class MemoryJournal:
 
 _WIDTH = 32
 _NEXT = _WIDTH + 1
-_BLANK = (b"", b"", b"")
 _dumps = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
 
@@ -150,34 +149,35 @@ def unsealed_answer(run: str, key: str, kept: bytes) -> bytes:
     return value
 
 
-def unsealed(entries: Iterable[bytes], run: str = "") -> Iterator[tuple[bytes, Document]]:
-    """Each document with the digest of the chain up to it. Errors: ``JournalCorrupt`` at the first wrong one."""
+def unsealed(entries: Iterable[bytes], run: str = "") -> tuple[list[Document], bytes]:
+    """What stands in a chain of entries, and the digest of all. Errors: ``JournalCorrupt`` at the first wrong one."""
     before = b""
-    last: Document = {}
-    number = 0
+    found: list[Document] = []
     rest = iter(entries)
     while some := tuple(islice(rest, _AT_ONCE)):
         whole: list[bytes] = []
         for entry in some:
             # What rots may become anything, of another class too.
-            digest, space, text = (
-                (entry[:_WIDTH], entry[_WIDTH:_NEXT], entry[_NEXT:]) if type(entry) is bytes else _BLANK
-            )
-            if space != b" " or _digest(before + text) != digest:
+            if type(entry) is not bytes or entry[_WIDTH:_NEXT] != b" ":
+                break
+            text = entry[_NEXT:]
+            digest = _digest(before + text)
+            if not entry.startswith(digest):
                 break
             before = digest
             whole.append(text)
         # Parsed together: a call for each would take as long as the parsing.
-        for entry, document in zip(some, json.loads(b"[%b]" % b",".join(whole)), strict=False):
+        for number, document in enumerate(json.loads(b"[%b]" % b",".join(whole)), len(found)):
             if document["n"] != number:
-                raise JournalCorrupt(_broken(number, last, run))
-            last, number = document, number + 1
-            yield entry[:_WIDTH], document
+                raise JournalCorrupt(_broken(found, run))
+            found.append(document)
         if len(whole) < len(some):
-            raise JournalCorrupt(_broken(number, last, run))
+            raise JournalCorrupt(_broken(found, run))
+    return found, before
 
 
-def _broken(number: int, last: Document, run: str) -> str:
+def _broken(found: Sequence[Document], run: str) -> str:
+    number, last = len(found), found[-1] if found else {}
     after = f", after {last.get('name') or last['kind']} at {last.get('key') or 'the beginning'}" if last else ""
     which = f" of run {run!r}" if run else ""
     return f"entry {number}{which} is not what was written{after}; restore the journal from a copy, or fork before it"
@@ -208,10 +208,7 @@ class Past:
 
 def past_of(journal: Journal) -> Past | None:
     """What stands in a journal; None while it is empty. Errors: ``JournalCorrupt``."""
-    documents: list[Document] = []
-    digest = b""
-    for digest, document in unsealed(journal.entries(), str(getattr(journal, "run_id", ""))):  # noqa: B007
-        documents.append(document)
+    documents, digest = unsealed(journal.entries(), str(getattr(journal, "run_id", "")))
     if not documents:
         return None
     begin = documents[0]

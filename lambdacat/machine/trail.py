@@ -166,8 +166,10 @@ class KeyBelow(NamedTuple):
 
     def at(self, extra: At) -> str:
         """The key of a node at ``extra`` from there."""
-        below = str(extra[0]) if len(extra) == 1 and type(extra[0]) is int else "/".join(map(step_text, extra))
-        path = f"{self.path}/{below}" if self.path and below else self.path or below
+        path = self.path
+        if extra:
+            below = str(extra[0]) if len(extra) == 1 and type(extra[0]) is int else "/".join(map(step_text, extra))
+            path = f"{path}/{below}" if path else below
         return f"{path}#{self.turns}" if self.turns else path
 
 
@@ -195,17 +197,50 @@ def key_of(stack: Stack, attempts: bool = True) -> KeyBelow:
     return KeyBelow("/".join(filter(None, steps)), ".".join(turns))
 
 
-def key_above(below: KeyBelow, stack: Stack) -> KeyBelow:
-    """``key_of(stack)``, from the key of the stack without its topmost frame."""
-    kind, node, data, _ = stack
-    path, turns = below
-    if step := _step_of(kind, node, data):
-        path = f"{path}/{step}" if path else step
-    turn = None if kind.turn is None else kind.turn(data)
-    if turn is not None:
-        text = f"a{turn}" if kind.retried else str(turn)
-        turns = f"{turns}.{text}" if turns else text
-    return KeyBelow(path, turns)
+class Keys:
+    """The keys of actions as a run comes by them: most stand on the last one's stack, or in a later round of a loop."""
+
+    __slots__ = ("_frame", "_inside", "_key", "_stack", "_under")
+
+    def __init__(self) -> None:
+        self._stack: Stack = None
+        self._key = _ROOT
+        self._under: tuple[Stack, KeyBelow] = (None, _ROOT)
+        """The stack without its topmost frame, and the key there."""
+        self._frame: tuple[Any, Any, Stack] = (None, None, None)
+        self._inside = _ROOT
+        """The key inside a topmost frame of this kind, node and stack, before its turn."""
+
+    def of(self, stack: Stack, extra: At) -> str:
+        """``key_of(stack).at(extra)``."""
+        if stack is not self._stack:
+            self._key = _ROOT if stack is None else self._above(*stack)
+            self._stack = stack
+        return self._key.at(extra)
+
+    def _above(self, kind: Kind, node: Any, data: Any, below: Stack) -> KeyBelow:
+        known_kind, known_node, known_below = self._frame
+        if below is not known_below or node is not known_node or kind is not known_kind or callable(kind.child):
+            if self._under[0] is not below:
+                self._under = (below, key_of(below))
+            self._inside, self._frame = _inside(self._under[1], _step_of(kind, node, data)), (kind, node, below)
+        return self._inside if kind.turn is None else _turned(self._inside, kind.retried, kind.turn(data))
+
+
+_ROOT = KeyBelow("", "")
+
+
+def _inside(key: KeyBelow, step: str) -> KeyBelow:
+    path, turns = key
+    return KeyBelow(f"{path}/{step}" if path and step else path or step, turns)
+
+
+def _turned(key: KeyBelow, retried: bool, turn: int | None) -> KeyBelow:
+    if turn is None:
+        return key
+    path, turns = key
+    text = f"a{turn}" if retried else str(turn)
+    return KeyBelow(path, f"{turns}.{text}" if turns else text)
 
 
 def _step_of(kind: Kind, node: Any, data: Any) -> str:
