@@ -18,7 +18,7 @@ from lambdacat.interpreters.history import NEW, History
 from lambdacat.interpreters.journal import Document
 from lambdacat.interpreters.outcomes import before
 from lambdacat.machine.fork import Fork, Join, Retold, Turn
-from lambdacat.machine.meaning import Open, Sleep, Spin
+from lambdacat.machine.meaning import ROUND, Open, Sleep, Spent, Spin, untested
 from lambdacat.machine.ops import FAIL, LEAVE, Halt, State, fallen
 from lambdacat.machine.pausing import Asked, Until
 from lambdacat.machine.segment import Fell, Leaf, Request, Segment
@@ -97,9 +97,14 @@ def durable_direct(driver: type[Direct]) -> Any:
         __slots__ = ()
 
         def segment(self, segment: Segment, value: Any, stack: Any) -> State:
-            state: State = self.careful(segment, value, stack) if driver is Direct else super().segment(
-                segment, value, stack
-            )  # fmt: skip
+            state: State
+            if driver is not Direct:
+                state = super().segment(segment, value, stack)
+            elif self.bounds or len(segment.leaves) > 1:
+                state = self.careful(segment, value, stack)
+            else:
+                made = self.perform(segment, 0, segment.leaves[0], value, stack)
+                state = fallen(segment, made, stack) if type(made) is Fell else (LEAVE, made, stack)
             return state
 
         def perform(self, segment: Segment, index: int, leaf: Leaf, value: Any, stack: Any, row: Any = None) -> Any:
@@ -118,7 +123,23 @@ def durable_direct(driver: type[Direct]) -> Any:
             return made
 
         def spin(self, spin: Spin, value: Any, stack: Any) -> State:
-            return spin.inside(value, stack)
+            """A loop around one action: between its rounds there is nothing that the machine would have to see."""
+            if self.bounds or self.own is not None:
+                return spin.inside(value, stack)
+            node, test, done = spin.node, spin.test, 0
+            while True:
+                try:
+                    goes_on = test(value)
+                except Exception as error:  # noqa: BLE001  the condition is the user's
+                    return untested(spin, error, value, stack)
+                if not goes_on:
+                    return LEAVE, value, stack
+                if done == node.at_most:
+                    return Spent(node), value, stack
+                done += 1
+                op, value, below = self.segment(spin.body, value, (ROUND, node, done, stack))
+                if op is not LEAVE:
+                    return op, value, below
 
         def open(self, request: Open, value: Any, stack: Any) -> State:
             state: State = _late(self.env.history, request, value, stack) or super().open(request, value, stack)
@@ -204,9 +225,6 @@ def durable_driver(driver: Any) -> Any:
                 await history.tick.write(history.done(key, leaf, given, made, self.env.clock() - began))
             return made
 
-        async def spin(self, spin: Spin, value: Any, stack: Any) -> State:
-            return spin.inside(value, stack)
-
         def open(self, request: Open, value: Any, stack: Any) -> State:
             state: State = _late(self.env.history, request, value, stack) or super().open(request, value, stack)
             return state
@@ -248,7 +266,6 @@ def durable_driver(driver: Any) -> Any:
         waits: ClassVar[dict[type, Callable[..., Any]]] = {
             **driver.waits,
             Segment: _one_by_one if driver.waits[Segment] is Concurrent.segment else driver.waits[Segment],
-            Spin: spin,
             Sleep: Concurrent.sleep,
             Note: note,
             Asked: asked,

@@ -158,13 +158,12 @@ def unsealed(entries: Iterable[bytes], run: str = "") -> tuple[list[Document], b
         whole: list[bytes] = []
         for entry in some:
             # What rots may become anything, of another class too.
-            if type(entry) is not bytes or entry[_WIDTH:_NEXT] != b" ":
+            if type(entry) is not bytes:
                 break
             text = entry[_NEXT:]
-            digest = _digest(before + text)
-            if not entry.startswith(digest):
+            before = _digest(before + text)
+            if entry[:_NEXT] != before + b" ":
                 break
-            before = digest
             whole.append(text)
         # Parsed together: a call for each would take as long as the parsing.
         for number, document in enumerate(json.loads(b"[%b]" % b",".join(whole)), len(found)):

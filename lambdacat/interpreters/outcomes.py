@@ -58,12 +58,14 @@ def _written(lens: Any, given: Any, made: Any, codecs: Codecs) -> Any:
 
 def outcome_of(node: Step, document: Document, value: Any, index: int, codecs: Codecs) -> Any:
     """The result of an action on ``value``, or its ``Fell``, as its entry says."""
-    if "writes" in document:
-        for lens, tree in zip(node.writes or (), document["writes"], strict=True):
-            if type(tree) in _PLAIN:
-                value = lens.set(value, tree)
-            else:
-                value = lens.set(value, _restored(tree, lens.get(value) if "delta" in tree else None, codecs))
+    if (writes := document.get("writes")) is not None:
+        if len(writes) == 1 and type(writes[0]) in _PLAIN:  # what most tasks write
+            return node.writes[0].set(value, writes[0])
+        for lens, tree in zip(node.writes or (), writes, strict=True):
+            part = tree
+            if type(tree) not in _PLAIN:
+                part = _restored(tree, lens.get(value) if "delta" in tree else None, codecs)
+            value = lens.set(value, part)
         return value
     if "error" in document:
         return Fell(index, error_of(document["error"], codecs), value)

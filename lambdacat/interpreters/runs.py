@@ -25,7 +25,7 @@ from lambdacat.interpreters.journal import Answerable, Journal, Leased, past_of,
 from lambdacat.interpreters.migrating import migration_change
 from lambdacat.interpreters.run import check_plan, outcome_of
 from lambdacat.interpreters.shape import Change, compared
-from lambdacat.machine.meaning import APART
+from lambdacat.machine.meaning import ACTIONS_APART, APART
 from lambdacat.machine.ops import Halt
 from lambdacat.plan import Plan
 
@@ -151,7 +151,7 @@ def _direct(context: Context, observers: Collection[Any]) -> Any:
     from lambdacat.machine.environment import Environment
 
     if not observers:
-        return durable_direct(Direct)(Environment(context, context.clock, _LIMITS), APART)
+        return durable_direct(Direct)(Environment(context, context.clock, _LIMITS), ACTIONS_APART)
     from lambdacat.interpreters.recording import Recorder, watched_table
     from lambdacat.interpreters.traced import WatchedDirect
 

@@ -231,8 +231,12 @@ _BREATH = 256
 """Rounds between two pauses: often enough to be cancelled promptly, seldom enough to cost nothing."""
 
 
+def _test_of(node: LoopWhile[Any, Any]) -> Callable[[Any], Any]:
+    return plain_test(node.condition)
+
+
 def _turn(node: LoopWhile[Any, Any], value: Any, done: int, stack: Any) -> State:
-    if not node.memo("test", lambda n: plain_test(n.condition))(value):
+    if not node.memo("test", _test_of)(value):
         return LEAVE, value, stack
     if done == node.at_most:
         return Spent(node), value, stack
@@ -400,8 +404,21 @@ def _enter_loop_apart(node: LoopWhile[Any, Any], value: Any, stack: Any) -> Stat
     return _turn(node, value, 0, stack)
 
 
+def _enter_loop_around_a_task(node: LoopWhile[Any, Any], value: Any, stack: Any) -> State:
+    spin = node.memo("spin apart", _spin_apart)
+    return _turn(node, value, 0, stack) if spin is None else (spin, value, stack)
+
+
+def _spin_apart(node: LoopWhile[Any, Any]) -> Spin | None:
+    body = node.plan
+    return Spin(node, _own_segment(body)) if type(body) is Task and body.seconds is None else None
+
+
 APART: Table = {**MEANING, Sequence: _enter_sequence_apart, LoopWhile: _enter_loop_apart}
 """The same meaning with every node entered by itself, for interpreters that look at each action."""
+
+ACTIONS_APART: Table = {**APART, LoopWhile: _enter_loop_around_a_task}
+"""The same for those that look at actions alone: a loop around one action is asked for as a whole."""
 
 
 def _learn(kind: type, table: Table) -> Callable[[Any, Any, Any], State]:

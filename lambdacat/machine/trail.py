@@ -166,11 +166,14 @@ class KeyBelow(NamedTuple):
 
     def at(self, extra: At) -> str:
         """The key of a node at ``extra`` from there."""
-        path = self.path
-        if extra:
-            below = str(extra[0]) if len(extra) == 1 and type(extra[0]) is int else "/".join(map(step_text, extra))
-            path = f"{path}/{below}" if path else below
-        return f"{path}#{self.turns}" if self.turns else path
+        return _key_at(self.path, self.turns, extra)
+
+
+def _key_at(path: str, turns: str, extra: At) -> str:
+    if extra:
+        below = str(extra[0]) if len(extra) == 1 and type(extra[0]) is int else "/".join(map(step_text, extra))
+        path = f"{path}/{below}" if path else below
+    return f"{path}#{turns}" if turns else path
 
 
 def step_text(step: str | int) -> str:
@@ -204,43 +207,39 @@ class Keys:
 
     def __init__(self) -> None:
         self._stack: Stack = None
-        self._key = _ROOT
-        self._under: tuple[Stack, KeyBelow] = (None, _ROOT)
+        self._key = ("", "")
+        """Path and turns at that stack."""
+        self._under: tuple[Stack, KeyBelow] = (None, KeyBelow("", ""))
         """The stack without its topmost frame, and the key there."""
         self._frame: tuple[Any, Any, Stack] = (None, None, None)
-        self._inside = _ROOT
-        """The key inside a topmost frame of this kind, node and stack, before its turn."""
+        self._inside = ("", "")
+        """Path and turns inside a topmost frame of this kind, node and stack below, before its own turn."""
 
     def of(self, stack: Stack, extra: At) -> str:
         """``key_of(stack).at(extra)``."""
         if stack is not self._stack:
-            self._key = _ROOT if stack is None else self._above(*stack)
+            self._key = ("", "") if stack is None else self._above(*stack)
             self._stack = stack
-        return self._key.at(extra)
+        return _key_at(*self._key, extra)
 
-    def _above(self, kind: Kind, node: Any, data: Any, below: Stack) -> KeyBelow:
-        known_kind, known_node, known_below = self._frame
-        if below is not known_below or node is not known_node or kind is not known_kind or callable(kind.child):
-            if self._under[0] is not below:
-                self._under = (below, key_of(below))
-            self._inside, self._frame = _inside(self._under[1], _step_of(kind, node, data)), (kind, node, below)
-        return self._inside if kind.turn is None else _turned(self._inside, kind.retried, kind.turn(data))
+    def _above(self, kind: Kind, node: Any, data: Any, below: Stack) -> tuple[str, str]:
+        known = self._frame
+        if below is not known[2] or node is not known[1] or kind is not known[0] or callable(kind.child):
+            self._enter(kind, node, data, below)
+        path, turns = self._inside
+        turn = None if kind.turn is None else kind.turn(data)
+        if turn is None:
+            return path, turns
+        text = f"a{turn}" if kind.retried else str(turn)
+        return path, f"{turns}.{text}" if turns else text
 
-
-_ROOT = KeyBelow("", "")
-
-
-def _inside(key: KeyBelow, step: str) -> KeyBelow:
-    path, turns = key
-    return KeyBelow(f"{path}/{step}" if path and step else path or step, turns)
-
-
-def _turned(key: KeyBelow, retried: bool, turn: int | None) -> KeyBelow:
-    if turn is None:
-        return key
-    path, turns = key
-    text = f"a{turn}" if retried else str(turn)
-    return KeyBelow(path, f"{turns}.{text}" if turns else text)
+    def _enter(self, kind: Kind, node: Any, data: Any, below: Stack) -> None:
+        if self._under[0] is not below:
+            self._under = (below, key_of(below))
+        path, turns = self._under[1]
+        step = _step_of(kind, node, data)
+        self._inside = (f"{path}/{step}" if path and step else path or step, turns)
+        self._frame = (kind, node, below)
 
 
 def _step_of(kind: Kind, node: Any, data: Any) -> str:

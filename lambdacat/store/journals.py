@@ -175,7 +175,7 @@ class SqliteJournal:
         )
         row: tuple[Any, ...] = database.execute(
             "select number, epoch, owner, deadline, crashes, reached, aside,"
-            " (select count(*) from entries where run=number) from runs where run=?", (self.run_id,)
+            " (select coalesce(max(seq) + 1, 0) from entries where run=number) from runs where run=?", (self.run_id,)
         ).fetchone()  # fmt: skip
         heads = self._heads
         if heads is not None and made.rowcount == 1 and (heads.missed() is not None or heads.strange(row[0])):
