@@ -1,20 +1,18 @@
 """What a durable run costs: a step over one insert and commit by hand, its bytes, and going on with a long journal.
 
-Run ``python -m bench.durable [--pairs N] [--folder F]`` for these rows alone; they stand in the table of
-``python -m bench`` as well. The floor writes the same bytes to a database with the same settings in the same folder.
+``python -m bench durable [--folder F]`` prints these rows alone. The floor writes the same bytes to a database with the
+same settings in the same folder.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import gc
 import sqlite3
-import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from itertools import count
 from pathlib import Path
 from statistics import median
@@ -23,7 +21,7 @@ from tempfile import TemporaryDirectory
 from attrs import field, frozen
 from rpds import HashTrieMap
 
-from bench.pairs import Row, compared
+from bench.pairs import Question, Row, compared, seconds
 from lambdacat import Plan, SqliteJournal, arun, lens, parallel, run, sequence, task
 from lambdacat.interpreters.journal import MemoryJournal
 
@@ -146,7 +144,10 @@ def sizing(pairs: int) -> Row:
 
 
 def resuming(pairs: int) -> Row:
-    """What going on with a long journal costs an entry, in microseconds, beyond reading its rows; the floor is one."""
+    """What going on with a long journal costs an entry, beyond reading its rows; the floor is one microsecond.
+
+    In time of the processor: nothing here waits for the disk.
+    """
     plan = more.loop_while(NUMBER.where(lambda number: number < LONG))
     with TemporaryDirectory() as name:
         path, beyond = Path(name, "runs.db"), list[float]()
@@ -155,8 +156,9 @@ def resuming(pairs: int) -> Row:
         gc.disable()
         try:
             for _ in range(pairs):
-                reading = _seconds(lambda: len(list(SqliteJournal(path, run_id="long").entries())))
-                going_on = _seconds(lambda: run(plan, Counter(), journal=SqliteJournal(path, run_id="long")))
+                reading = seconds(lambda: len(list(SqliteJournal(path, run_id="long").entries())), time.process_time)
+                again = SqliteJournal(path, run_id="long")
+                going_on = seconds(partial(run, plan, Counter(), journal=again), time.process_time)
                 beyond.append((going_on - reading) / LONG * 1e6)
         finally:
             gc.enable()
@@ -164,30 +166,4 @@ def resuming(pairs: int) -> Row:
     return Row(f"resume of {LONG:,} entries, us an entry beyond rows", "us", us, 1.0, us, 5, pairs)
 
 
-def _seconds(work: Callable[[], object]) -> float:
-    begin = time.perf_counter()
-    work()
-    return time.perf_counter() - begin
-
-
-QUESTIONS: tuple[Callable[[int], Row], ...] = (stepping, ticking, sizing, resuming)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Print the rows; the exit code is 1 when a reach is missed."""
-    parser = argparse.ArgumentParser(prog="python -m bench.durable", description=__doc__)
-    parser.add_argument("--pairs", type=int, default=15, help="interleaved pairs for each ratio (15)")
-    parser.add_argument("--folder", default=None, help="where the databases are; what a flush costs is up to its disk")
-    given = parser.parse_args(argv)
-    tempfile.tempdir = given.folder
-    rows = [question(given.pairs) for question in QUESTIONS]
-    for row in rows:
-        print(
-            f"{row.question:<50} {row.ours:9.4g} {row.units} {row.floor:9.4g} {row.units}"
-            f"  {row.ratio:8.3g}x  reach {row.reach:g}x"
-        )
-    return 0 if all(row.met for row in rows) else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+QUESTIONS: tuple[Question, ...] = (stepping, ticking, sizing, resuming)

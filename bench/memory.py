@@ -1,18 +1,15 @@
 """What an agent's memory costs: one update, one merge of two branches, over what a dict or a look at every entry costs.
 
-Run ``python -m bench.memory [--pairs N]``. With 100,000 entries these rows take minutes, so they stand apart from the
-table of ``python -m bench``.
+``python -m bench memory`` prints these rows alone.
 """
 
 from __future__ import annotations
 
-import argparse
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from attrs import evolve
 
-from bench.pairs import Row, compared
+from bench.pairs import Question, Row, compared
 from lambdacat import merge, run, sequence
 from lambdacat.state import (
     AgentState,
@@ -151,7 +148,7 @@ def observing(pairs: int) -> Row:
     return compared("observed, 1,000 claims vs float and dict copy", ours, floor, 4, pairs, 100)
 
 
-QUESTIONS: tuple[Callable[[int], Row], ...] = (
+QUESTIONS: tuple[Question, ...] = (
     updated,
     updated_in_a_plan,
     evicting,
@@ -160,18 +157,3 @@ QUESTIONS: tuple[Callable[[int], Row], ...] = (
     merging_maps,
     observing,
 )
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Print the rows; the exit code is 1 when a reach is missed."""
-    parser = argparse.ArgumentParser(prog="python -m bench.memory", description=__doc__)
-    parser.add_argument("--pairs", type=int, default=15, help="interleaved pairs for each ratio (15)")
-    pairs = parser.parse_args(argv).pairs
-    rows = [question(pairs) for question in QUESTIONS]
-    for row in rows:
-        print(f"{row.question:<50} {row.ours:9.4g} us {row.floor:9.4g} us  {row.ratio:8.3g}x  reach {row.reach:g}x")
-    return 0 if all(row.met for row in rows) else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from statistics import median
 from typing import Any
 
 from attrs import frozen
 from rpds import HashTrieMap
 
-from bench.pairs import Row, compared
+from bench.pairs import Question, Row, compared, seconds
 from lambdacat import (
     FIRST_COMPLETED,
     Plan,
@@ -27,8 +29,10 @@ from lambdacat import (
     sequence,
     task,
     traced,
+    value_or_raise,
     when,
 )
+from lambdacat.structure import nodes
 
 Work = Callable[[], object]
 
@@ -45,6 +49,14 @@ async def ainc(n: int) -> int:
 
 INC = task(inc)
 AINC = task(ainc)
+
+
+def fail(n: int) -> int:
+    """A step that raises."""
+    raise ValueError(n)
+
+
+FAILING = task(fail)
 
 
 def sequential(pairs: int) -> Row:
@@ -177,7 +189,6 @@ def _copied(state: dict[str, int]) -> dict[str, int]:
 
 def one_field(pairs: int) -> Row:
     """A step that reads one field and writes another, over a step by hand that only copies a dict with as many keys."""
-    plan = sequence(*[task(reads=A, writes=C)(inc)] * 1000)
 
     def floor() -> dict[str, int]:
         state = {"a": 0, "b": 0, "c": 0, "d": 0, "e": 0, "f": 0}
@@ -185,7 +196,24 @@ def one_field(pairs: int) -> Row:
             state = step(state)
         return state
 
-    return compared("read one field, write one of six vs dict copy", lambda: run(plan, Six()), floor, 6, pairs, 1000)
+    return _stepped("read one field, write one of six vs dict copy", floor, 6, pairs)
+
+
+def one_field_in_line(pairs: int) -> Row:
+    """The same over the copy alone, with no function around it: more than a step by hand would leave out."""
+
+    def floor() -> dict[str, int]:
+        state = {"a": 0, "b": 0, "c": 0, "d": 0, "e": 0, "f": 0}
+        for _ in range(1000):
+            state = {**state, "c": 1}
+        return state
+
+    return _stepped("the same vs a dict copy without a call", floor, None, pairs)
+
+
+def _stepped(question: str, floor: Work, reach: float | None, pairs: int) -> Row:
+    plan = sequence(*[task(reads=A, writes=C)(inc)] * 1000)
+    return compared(question, lambda: run(plan, Six()), floor, reach, pairs, 1000)
 
 
 @frozen
@@ -209,18 +237,27 @@ def one_key(pairs: int) -> Row:
     return compared("one key of a 100,000-entry map vs dict copy", lambda: run(plan, state), floor, 0.01, pairs, 100)
 
 
+def _straight() -> int:
+    value = 0
+    for fn in [inc] * 1000:
+        value = fn(value)
+    return value
+
+
 def tracing(pairs: int) -> Row:
     """A straight run with a trace that is kept."""
-    fns, plan = [inc] * 1000, sequence(*[INC] * 1000)
-    arrow = traced(plan)
+    arrow = traced(sequence(*[INC] * 1000))
+    return compared("trace kept vs a for-loop", lambda: arrow(0), _straight, 4, pairs, 1000)
 
-    def floor() -> int:
-        value = 0
-        for fn in fns:
-            value = fn(value)
-        return value
 
-    return compared("trace kept vs a for-loop", lambda: arrow(0), floor, 4, pairs, 1000)
+def reading_spans(pairs: int) -> Row:
+    """The same with its spans read, which makes them."""
+    arrow = traced(sequence(*[INC] * 1000))
+
+    def ours() -> int:
+        return len(arrow(0).log.spans)
+
+    return compared("trace kept and its spans read vs a for-loop", ours, _straight, None, pairs, 1000)
 
 
 def not_tracing(pairs: int) -> Row:
@@ -242,41 +279,60 @@ def not_tracing(pairs: int) -> Row:
     return compared(question, lambda: run(plan, 0), floor, 1.02, max(pairs, 45), 1000)
 
 
-def mixed_plan(size: int) -> Plan[int, int]:
-    """A plan of ``size`` nodes of every plain kind."""
-    plan: Plan[int, int] = INC
-    for index in range(size // 4):
-        step: Plan[int, int] = INC
-        match index % 5:
-            case 0:
-                step = when(lambda n: n >= 0, INC, INC)
-            case 1:
-                step = INC | INC
-            case 2:
-                step = INC.retry(1)
-            case 3:
-                step = focus(lens(int, lambda n: n), INC >> pure(inc))
-            case _:
-                step = INC.named("named")
-        plan = plan >> step >> (step if index % 2 else identity)
-    return plan
+SEED = 20
+"""Draws the mixed plan: the same one every time, or figures of two days could not be compared."""
+
+
+def mixed_plan(size: int, seed: int = SEED) -> Plan[int, int]:
+    """A random plan of about ``size`` nodes of every plain kind, some inside others."""
+    source = random.Random(seed)
+    parts: list[Plan[int, int]] = [INC]
+    chosen: list[Plan[int, int]] = []
+    count = 0
+    while count < size:
+        part = _mixed(source, source.choice(parts), source.choice(parts))
+        weight = sum(1 for _ in nodes(part))
+        if weight <= 12:
+            parts.append(part)
+        chosen.append(part)
+        count += weight
+    return sequence(*chosen)
+
+
+def _mixed(source: random.Random, one: Plan[int, int], two: Plan[int, int]) -> Plan[int, int]:
+    """A node of some kind around these."""
+    match source.randrange(10):
+        case 0:
+            return when(lambda n: n % 2 == 0, one, two)
+        case 1:
+            return one | two
+        case 2:
+            return FAILING | one
+        case 3:
+            return one.retry(1)
+        case 4:
+            return focus(lens(int, lambda n: n), one >> pure(inc))
+        case 5:
+            return one.named("named")
+        case 6:
+            return parallel(one, two, join=lambda n, results: max(results))
+        case 7:
+            return one.timeout(60)
+        case 8:
+            return one.loop_while(lambda n: n % 3 == 1, at_most=2, then=identity)
+        case _:
+            return one >> two
 
 
 def mixed(pairs: int) -> Row:
-    """A plan of many kinds of nodes, in microseconds a node; the floor is one microsecond."""
-    from lambdacat.structure import nodes
-
+    """A random plan of many kinds of nodes, a node that is performed; the floor is one microsecond."""
     plan = mixed_plan(1000)
-    count = sum(1 for _ in nodes(plan))
-    run(plan, 0)
-    times = []
-    for _ in range(pairs):
-        begin = time.perf_counter()
-        run(plan, 0)
-        times.append((time.perf_counter() - begin) / count * 1e6)
-    times.sort()
-    middle = times[len(times) // 2]
-    return Row(f"a plan of {count} mixed nodes, us a node", "us", middle, 1.0, middle, 5, pairs)
+    outcome = traced(plan)(0)
+    count = len(outcome.log.spans)
+    value_or_raise(outcome.value)
+    times = [seconds(lambda: run(plan, 0)) / count * 1e6 for _ in range(pairs)]
+    middle = median(times)
+    return Row(f"a random plan, {count} nodes performed, us a node", "us", middle, 1.0, middle, 5, pairs)
 
 
 def importing(pairs: int) -> Row:
@@ -288,7 +344,7 @@ def importing(pairs: int) -> Row:
     return compared("import lambdacat vs python -c pass", python("import lambdacat"), python("pass"), 8, pairs, 1)
 
 
-QUESTIONS: tuple[Callable[[int], Row], ...] = (
+QUESTIONS: tuple[Question, ...] = (
     sequential,
     awaited,
     looped,
@@ -297,8 +353,10 @@ QUESTIONS: tuple[Callable[[int], Row], ...] = (
     napping,
     racing,
     one_field,
+    one_field_in_line,
     one_key,
     tracing,
+    reading_spans,
     not_tracing,
     mixed,
     importing,

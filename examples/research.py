@@ -1,12 +1,24 @@
 """Answers questions with the research plan of the library: offline, from what every Python has on disk.
 
-Run ``python examples/research.py``, or with a question of your own. For each question it prints a line ``? question``,
-the quoted answer, a line ``[number] locator`` for each source, and a line ``confidence C after R rounds``. The first
-run builds an index in the user's cache folder.
+Run ``python examples/research.py``, or with a question of your own. The first run builds an index in the user's cache
+folder.
 
 ``answer`` is the same plan from text to text:
 
     lambdacat run examples/research.py:answer --input '"What does ** do?"'
+
+Output:
+
+    ? how are comparisons chained?
+    Comparisons can be chained arbitrarily, e.g., ... [1]...
+    [1] topic:comparisons
+    ...
+    confidence 0... after ... rounds
+    ? How does `with` work?
+    The "with" statement is used to wrap the execution of a block with methods defined by a context manager ... [1]...
+    [1] topic:with
+    ...
+    confidence 0... after ... rounds
 """
 
 import asyncio

@@ -15,7 +15,7 @@ from returns.result import Failure, Success
 from lambdacat.bound import Estimate
 from lambdacat.build import when
 from lambdacat.context import Context, Key
-from lambdacat.fault import ActionFailed, Fault, Outcome, Stopped, headline
+from lambdacat.fault import ActionFailed, Fault, Outcome, Stopped, TimedOut, headline
 from lambdacat.leaf import task
 from lambdacat.optics import Lens
 from lambdacat.path import lens
@@ -204,6 +204,8 @@ def reason(fault: Fault) -> str:
     match fault:
         case ActionFailed(error=CorpusError() as error):
             return str(error)
+        case TimedOut(seconds=seconds):
+            return f"it did not answer within {seconds:g} s"
         case _:
             return " ".join(headline(fault).split())
 

@@ -30,7 +30,7 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(scope="session")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache with the index of the library in it, for every test that only reads one."""
-    folder = tmp_path_factory.mktemp("library")
+    """A cache for every test that only reads one, with the library in it; ``XDG_CACHE_HOME`` may name its parent."""
+    folder = tmp_path_factory.mktemp("library") / "lambdacat"
     open_stdlib(folder)
     return folder

@@ -1,14 +1,14 @@
 """All ways to run a plan agree with each other and with the reference, at random and in virtual time."""
 
 import itertools
-import os
-import time
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
 import pytest
 from attrs import evolve
-from hypothesis import given, seed, settings
+from hypothesis import given
+from sweeping import Sweep, swept
 
 from lambdacat import (
     ALL,
@@ -48,7 +48,7 @@ from lambdacat.testing import (
     virtual_run,
 )
 from lambdacat.testing.plan_laws import assert_possible
-from lambdacat.testing.proving import rotating_seed
+from lambdacat.testing.proving import Draw, prove
 
 States = Plan[Sample, Sample]
 
@@ -70,9 +70,6 @@ def open_ended(plan: States, value: Sample) -> bool:
 
 RUNNERS = interpreters()
 # A rewritten plan has other paths.
-SWEEP_SECONDS = float(os.environ.get("LAMBDACAT_SWEEP_SECONDS", "60"))
-"""For each interpreter."""
-
 SAME_PLACES = [name for name in RUNNERS if name not in ("run", "optimised")]
 
 
@@ -122,21 +119,18 @@ def test_plans_without_choice_end_alike_in_time_and_without(plan: States, value:
         assert blurred(virtual_asyncio_run(arun, plan, value)) == blurred(run(still, value))
 
 
+@pytest.fixture(scope="module")
+def sweep(request: pytest.FixtureRequest) -> Iterator[Sweep]:
+    yield from swept("agreement", request)
+
+
 @pytest.mark.sweep
 @pytest.mark.parametrize("name", SAME_PLACES)
-def test_agreement_at_full_count(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    began, tried, start = time.perf_counter(), 0, rotating_seed()
+def test_agreement_at_full_count(name: str, sweep: Sweep) -> None:
+    def agreeing(draw: Draw) -> None:
+        agree(name, draw(plans()), draw(states()))
 
-    def one(plan: States, value: Sample) -> None:
-        nonlocal tried
-        tried += 1
-        agree(name, plan, value)
-
-    while tried < 10_000 and time.perf_counter() - began < SWEEP_SECONDS:
-        batch = given(plans(), states())(one)
-        settings(max_examples=100, derandomize=False)(seed(start + tried)(batch))()
-    with capsys.disabled():
-        print(f"\nagreement of {name}: {tried} in {time.perf_counter() - began:.1f} s, seed {start}", end="")
+    sweep.spend(lambda count, start: prove(f"agreement of {name}", agreeing, max_examples=count, start=start))
 
 
 @given(plans(), states())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial, reduce
 from itertools import permutations
@@ -388,3 +389,35 @@ def test_resume_answers_for_a_run_that_waits() -> None:
     [key] = questions(journal)
     answer(journal, key, "later")
     assert virtual_asyncio_run(resume, plan, journal) == Success(Page("later", words=1))
+
+
+class AnsweredAtTheEnd:
+    """A journal to which somebody gives an answer while the run writes that it waits for it."""
+
+    def __init__(self) -> None:
+        self.kept = MemoryJournal("a run")
+        self.codecs, self.run_id = self.kept.codecs, "a run"
+        self.answered = False
+
+    def entries(self) -> Iterable[bytes]:
+        return self.kept.entries()
+
+    def append(self, entry: bytes) -> None:
+        self.kept.append(entry)
+        if b'"kind":"end"' in entry and not self.answered:
+            self.answered = True
+            [key] = questions(self.kept)
+            assert answer(self.kept, key, "at last")
+
+    def answer(self, key: str, value: bytes) -> bool:
+        return self.kept.answer(key, value)
+
+    def answers(self) -> Mapping[str, bytes]:
+        return self.kept.answers()
+
+
+@RUNNERS
+def test_an_answer_that_comes_while_a_run_ends_is_taken(runner: Any) -> None:
+    journal = AnsweredAtTheEnd()
+    assert runner(ask("a?", into=FIELDS["a"]) >> more, Page(), journal) == Success(Page(words=1, a="at last"))
+    assert journal.answered

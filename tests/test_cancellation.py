@@ -19,9 +19,7 @@ import anyio.from_thread
 import pytest
 from clocks import (
     Clock,
-    DeadlockError,
     Runner,
-    VirtualLoop,
     on_asyncio,
     on_both,
     on_trio,
@@ -45,6 +43,8 @@ from lambdacat import (
     task,
 )
 from lambdacat.effects.concurrent import GraceExceeded
+from lambdacat.testing import Deadlock as DeadlockError
+from lambdacat.testing.loop import VirtualLoop
 
 # Plans that are odd or wrong on purpose: what checkers say of right ones is stated where the types are tested.
 arun: Any = lambdacat.arun

@@ -204,6 +204,89 @@ def test_focus_keeps_identity_sequence_and_composition() -> None:
     assert run(focus(n, one >> one), Inner(-1)) == run(focus(n, one) >> focus(n, one), Inner(-1))
 
 
+# --- what lies in what -----------------------------------------------------------------------------------------------
+
+ANY: Any = Any
+NESTED: list[list[Any]] = [
+    [WHOLE, lens(ANY, lambda o: o.inner), lens(ANY, lambda o: o.inner.row), lens(ANY, lambda o: o.inner.row[1])],
+    [WHOLE, lens(ANY, lambda o: o.table["a"]), lens(ANY, lambda o: o.table["a"]["b"])],
+    [lens(ANY, lambda o: o.inner.row), lens(ANY, lambda o: o.inner.row) >> each],
+    [lens(ANY, lambda o: o.tree), lens(ANY, lambda o: o.tree) >> at("k")],
+    [lens(ANY, lambda o: o.inner) >> variant(Inner), lens(ANY, lambda o: o.inner) >> variant(Inner) >> WHOLE >> each],
+]
+
+
+def test_an_optic_is_a_prefix_of_those_inside_its_parts_and_of_no_others() -> None:
+    """A28: a partial order, in which disjoint optics stand apart."""
+    for row in NESTED:
+        for outer, first in enumerate(row):
+            assert [first.is_prefix_of(second) for second in row] == [inner >= outer for inner in range(len(row))]
+            assert not any(first.disjoint_from(second) for second in row)
+    every = [optic for row in NESTED for optic in row]
+    for first in every:
+        for second in every:
+            if first.is_prefix_of(second):
+                assert not first.disjoint_from(second)
+                assert first == second or not second.is_prefix_of(first)
+                assert all(first.is_prefix_of(third) for third in every if second.is_prefix_of(third))
+    # A name that only begins alike is another name, and a key is no attribute.
+    other: Any = lens(ANY, lambda o: o.inner_most)
+    assert not NESTED[0][1].is_prefix_of(other)
+    assert not lens(ANY, lambda o: o.inner).is_prefix_of(lens(ANY, lambda o: o["inner"].row))
+
+
+PARTS: dict[str, Any] = {
+    "lens": lens(ANY, lambda o: o.inner),
+    "key": lens(ANY, lambda o: o["k"]),
+    "each": each,
+    "at": at("k"),
+    "prism": variant(Inner),
+    "iso": Iso("negative", to=lambda n: -n, back=lambda n: -n),
+}
+
+
+@pytest.mark.parametrize("outer", PARTS)
+@pytest.mark.parametrize("inner", PARTS)
+def test_a_focus_in_a_focus_is_one_focus_through_optics_of_every_kind(outer: str, inner: str) -> None:
+    """A28: by ``==`` and by hash, in however many steps it was written."""
+    one: AnyPlan = pure(abs)
+    first, second = WHOLE >> PARTS[outer], WHOLE >> PARTS[inner]
+    both = first >> second
+    assert focus(both, one) == focus(first, focus(second, one))
+    assert hash(focus(both, one)) == hash(focus(first, focus(second, one)))
+    assert (
+        focus(both >> first, one)
+        == focus(first, focus(second, focus(first, one)))
+        == focus(first, focus(second >> first, one))
+    )
+    assert focus(both, identity) == identity
+    if outer != inner:
+        assert focus(both, one) != focus(second >> first, one)
+
+
+CONDITIONS: list[Any] = [
+    lens(Inner, lambda i: i.n).where(lambda n: n > 0),
+    lens(Inner, lambda i: i.n).where(lambda n: n % 2 == 0),
+    lens(Inner, lambda i: i.row).where(bool),
+]
+
+
+@given(st.integers(-3, 3), st.booleans(), *[st.sampled_from(CONDITIONS)] * 3)
+def test_conditions_are_a_boolean_algebra(n: int, filled: bool, p: Any, q: Any, r: Any) -> None:
+    """A28: and read what their parts read."""
+    whole = Inner(n, (1,) if filled else ())
+    assert (p | q)(whole) is (p(whole) or q(whole))
+    assert (p & q)(whole) is (p(whole) and q(whole))
+    assert (~p)(whole) is (not p(whole))
+    assert (p | (q & r))(whole) is ((p | q) & (p | r))(whole)
+    assert (~(p | q))(whole) is (~p & ~q)(whole)
+    assert (p | q) | r == p | (q | r)
+    assert ~~p == p
+    assert (p | q).places == p.places | q.places
+    assert (p | q) != (p & q)
+    assert repr(p | ~q) == f"({p!r} | ~{q!r})"
+
+
 def test_a_variant_that_does_not_match_is_left_alone() -> None:
     """A26."""
     pick: Prism[Any, Inner] = variant(Inner)

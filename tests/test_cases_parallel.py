@@ -49,6 +49,7 @@ arun: Any = lambdacat.arun
 choose: Any = lambdacat.choose
 fail: Any = lambdacat.fail
 focus: Any = lambdacat.focus
+atraced: Any = lambdacat.atraced
 gather: Any = lambdacat.gather
 parallel: Any = lambdacat.parallel
 pure: Any = lambdacat.pure
@@ -91,6 +92,32 @@ def test_branches_of_an_all_overlap_in_time(on: Runner) -> None:
     assert outcome == Success((1, 1))
     assert took == pytest.approx(0.2)
     assert max(start for start, _ in intervals) < min(end for _, end in intervals)
+
+
+@on_both
+def test_spans_of_branches_of_an_all_intersect_and_those_of_a_sequence_do_not(on: Runner) -> None:
+    """A05: as a trace shows it, for branches of one step and of several."""
+
+    @task
+    async def nap(n: int) -> int:
+        await anyio.sleep(0.2)
+        return n
+
+    def naps(plan: AnyPlan) -> tuple[list[Any], float]:
+        spans = on(lambda: atraced(plan)(1)).log.spans
+        return [span for span in spans if span.name == "nap"], spans[0].end - spans[0].start
+
+    for row in (nap, nap >> nap):
+        found, took = naps(gather(row, row))
+        length = len(found) // 2
+        firsts = [span for span in found if span.start == found[0].start]
+        assert sorted(span.at[0] for span in firsts) == [0, 1]
+        assert max(span.start for span in firsts) < min(span.end for span in firsts)
+        assert took == pytest.approx(0.2 * length)
+    for one_by_one in (nap >> nap, gather(nap, nap, limit=1)):
+        (first, second), took = naps(one_by_one)
+        assert first.end <= second.start
+        assert took == pytest.approx(0.4)
 
 
 @really_on_both
@@ -590,6 +617,7 @@ def test_a_merge_is_declared_alike_in_classes_of_every_kind(kind: Any) -> None:
 def test_a_merge_that_came_before_the_class_was_looked_at_does_not_stay_without_it() -> None:
     """A19."""
     start = Functional(1, (), ())
+
     def adds(word: str) -> Any:
         return pure(lambda s: s._replace(tags=(*s.tags, word)))
 

@@ -32,8 +32,11 @@ from lambdacat import (
     lens,
     loop_while,
     parallel,
+    sequence,
     task,
+    when,
 )
+from lambdacat.interpreters.check import RULES
 from lambdacat.structure import located
 
 
@@ -61,6 +64,10 @@ def step(name: str, reads: Any = None, writes: Any = None, **options: Any) -> Pl
 write = step("write", TOPIC, DRAFT)
 judge = step("judge", DRAFT, SCORE)
 plain = step("plain")
+
+
+def next_plan(_: Any) -> Plan[Any, Any]:
+    return plain
 
 
 def rules(plan: Plan[Any, Any]) -> list[tuple[str, tuple[str | int, ...]]]:
@@ -124,6 +131,9 @@ class Bag:
 
     items: list[str]
     seen: dict[str, int] | None = None
+
+
+LENS_OF_LIST = lens(Bag, lambda s: s.items)
 
 
 def test_a_mutable_field_is_reported_once() -> None:
@@ -250,6 +260,44 @@ def test_every_finding_comes_at_once_in_the_order_of_the_plan_and_at_its_node() 
     assert [one.at for one in found] == [(0,), (0, "loop", 1), (1,)]
     assert {one.at for one in found} <= {at for at, _ in located(plan)}
     assert all(";" in one.message for one in found)
+
+
+again = step("again", TOPIC, DRAFT)
+pay = step("pay", idempotent=False)
+QUOTED: dict[str, tuple[Plan[Any, Any], str]] = {
+    "unbounded-loop": (loop_while(bool, plain), "loop_while(plain) may turn"),
+    "retry-not-idempotent": ((plain >> pay).retry(2), "retry(sequence(plain, pay)) may do pay twice"),
+    "written-never-read": (write >> again, "what write writes to Note.draft is overwritten by again "),
+    "read-before-written": (judge >> write, "judge reads Note.draft, which write writes only later"),
+    "mutable-state": (step("add", LENS_OF_LIST, LENS_OF_LIST), "add works on Bag, whose field items is a list"),
+    "opaque-bind": (bind(next_plan), "no analysis sees into bind next_plan;"),
+    "unreachable": (fail(Stopped(reason="no")) >> plain, "plain never runs: fail before it always faults"),
+    "too-many-wanted": (parallel(plain, judge, policy=Quorum(3)), "quorum of 3(plain, judge) wants 3 successes"),
+    "timeout-longer-than-outer": (
+        (plain.timeout(9) >> judge).timeout(2),
+        "the timeout of 9 s on timeout 9 s(plain) never comes: around it is one of 2 s",
+    ),
+}
+
+
+@pytest.mark.parametrize("rule", [name for name, _ in RULES])
+def test_a_finding_quotes_its_piece_of_the_plan(rule: str) -> None:
+    """And the piece alone, with whatever stands around it."""
+    plan, quoted = QUOTED[rule]
+    for whole in (plan, when(bool, plan), plan >> step("last", writes=(), reads=SCORE)):
+        said = [found.message for found in check(whole) if found.rule == rule]
+        assert said
+        assert said[0].startswith(quoted)
+        assert "last" not in said[0]
+
+
+def test_a_long_piece_is_quoted_in_part() -> None:
+    long = loop_while(bool, sequence(*[step(f"step {n}") for n in range(500)]))
+    (found,) = check(long)
+    quoted, _, advice = found.message.partition(" may turn")
+    assert quoted.startswith("loop_while(sequence(step 0, step 1, ")
+    assert len(quoted) < 100
+    assert advice
 
 
 @pytest.mark.parametrize("n", [8_000, pytest.param(20_000, marks=pytest.mark.sweep)])

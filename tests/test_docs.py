@@ -1,18 +1,19 @@
 """Every page runs: its Python blocks in order, in one namespace, and what it shows is what comes out.
 
 A ``text`` block right after a ``python`` block is what that block prints, with ``...`` for any text. A ``console``
-block has commands after ``$`` and what each prints. Blocks of other kinds are not run.
+block has commands after ``$`` and what each prints. Blocks of other kinds are not run. Docstrings run as well.
 """
 
 from __future__ import annotations
 
+import doctest
 import re
 import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import redirect_stdout
-from doctest import ELLIPSIS, OutputChecker
+from importlib import import_module
 from io import StringIO
 from pathlib import Path
 from types import ModuleType
@@ -23,6 +24,8 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+MODULES = sorted(path.relative_to(ROOT) for path in (ROOT / "lambdacat").rglob("*.py") if path.name != "__main__.py")
+PROMPT = re.compile(r"^ *>>> ", re.MULTILINE)
 LINK = re.compile(r"\]\((?!\w+:)([^)#]+)(?:#[^)]*)?\)")
 
 
@@ -50,7 +53,8 @@ def same(wanted: str, got: str, where: str) -> None:
     """Compare what a page shows with what came out."""
     tidy = "\n".join(line.rstrip() for line in got.splitlines()).strip("\n") + "\n"
     shown = wanted.strip("\n") + "\n"
-    assert OutputChecker().check_output(shown, tidy, ELLIPSIS), f"{where} shows\n{shown}\nand there came\n{tidy}"
+    matches = doctest.OutputChecker().check_output(shown, tidy, doctest.ELLIPSIS)
+    assert matches, f"{where} shows\n{shown}\nand there came\n{tidy}"
 
 
 def executed(block: Block, page: Path, module: ModuleType) -> str:
@@ -95,7 +99,15 @@ def test_every_link_leads_somewhere(page: Path) -> None:
     assert [target for target in targets if not (page.parent / target).exists()] == []
 
 
-@pytest.mark.parametrize("page", ["index.md", "tutorial.md"])
+@pytest.mark.parametrize("page", ["index.md", "tutorial.md", "tutorial-2.md"])
 def test_the_first_pages_need_no_category_theory(page: str) -> None:
     text = (ROOT / "docs" / page).read_text(encoding="utf-8").lower()
     assert [word for word in ("monad", "functor", "kleisli", "monoid", "morphism") if word in text] == []
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: path.with_suffix("").as_posix())
+def test_what_docstrings_show_is_what_comes_out(module: Path) -> None:
+    found = import_module(".".join(module.with_suffix("").parts).removesuffix(".__init__"))
+    # Doctest looks for docstrings of modules, classes and functions: what stands elsewhere would only look like one.
+    wanted = len(PROMPT.findall((ROOT / module).read_text(encoding="utf-8")))
+    assert doctest.testmod(found) == (0, wanted)

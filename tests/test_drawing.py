@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from attrs import frozen
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lambdacat import (
@@ -35,9 +35,11 @@ from lambdacat import (
     pure,
     render,
     task,
+    traced,
     when,
 )
 from lambdacat.drawing import Form, render_trace
+from lambdacat.testing import Sample, plans, states
 
 
 def step(name: str) -> Plan[Any, Any]:
@@ -303,3 +305,16 @@ def test_a_trace_shows_who_overlapped() -> None:
     ]
     with pytest.raises(ValueError, match="no time axis"):
         render(trace, "dot")
+
+
+@settings(max_examples=15)
+@given(plans(), states())
+def test_notebooks_are_given_the_text_and_the_picture(plan: Plan[Any, Any], value: Sample) -> None:
+    for shown in (plan, traced(plan)(value).log):
+        drawn: Any = shown
+        assert drawn._repr_mimebundle_() == {
+            "text/plain": render(drawn),
+            "text/vnd.mermaid": render(drawn, "mermaid"),
+        }
+        # As a notebook asks, which may say what it can show.
+        assert drawn._repr_mimebundle_(include={"text/plain"}, exclude=None)["text/plain"] == render(drawn)

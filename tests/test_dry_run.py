@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from anyio import current_time, sleep
 from attrs import frozen
-from hypothesis import given, settings
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from lambdacat import (
@@ -27,6 +27,7 @@ from lambdacat import (
     Plan,
     Quorum,
     Stopped,
+    Task,
     arun,
     bind,
     choose,
@@ -44,9 +45,11 @@ from lambdacat import (
     run,
     sequence,
     task,
+    traced,
     when,
 )
-from lambdacat.testing import virtual_run
+from lambdacat.structure import located
+from lambdacat.testing import Sample, plans, states, virtual_run
 from lambdacat.testing.proving import Draw, prove, rotating_seed
 
 SWEEP_SECONDS = float(os.environ.get("LAMBDACAT_SWEEP_SECONDS", "60"))
@@ -211,6 +214,17 @@ def lies_inside(backend: Any, plan: Plan[Any, Any], value: int, narrowed: bool) 
 def test_every_concurrent_run_lies_inside(backend: Any, data: st.DataObject, value: int, narrowed: bool) -> None:
     """Its seconds, its calls, and which steps ran at all."""
     lies_inside(backend, data.draw(PLANS_ON[backend]), value, narrowed)
+
+
+@given(plans(), states(), st.booleans())
+def test_every_task_that_a_trace_shows_is_in_the_forecast(plan: Plan[Any, Any], value: Sample, narrowed: bool) -> None:
+    """But for those of plans that the run itself computes, which have no place in the tree."""
+    forecast = dry_run(plan, value if narrowed else None)
+    tasks = {at for at, node in located(plan) if isinstance(node, Task)}
+    spans = traced(plan)(value).log.spans
+    ran = {span.name for span in spans if span.at in tasks and span.status != "skipped"}
+    event(f"{len(ran)} ran")
+    assert ran <= set(forecast.may_run), f"{ran} of {forecast.may_run}"
 
 
 @pytest.mark.sweep

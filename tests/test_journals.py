@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from lambdacat import MemoryJournal, RunBusy, SqliteJournal, run, task
-from lambdacat.interpreters.journal import Grouped, Leased
+from lambdacat import JournalCorrupt, MemoryJournal, RunBusy, SqliteJournal, run, task
+from lambdacat.interpreters.journal import Grouped, Leased, past_of, sealed
 from lambdacat.testing.journal_laws import Law, check_journal_laws, journal_laws
 from lambdacat.testing.proving import law_name, prove
 
@@ -245,6 +245,25 @@ def test_what_no_journal_can_be_made_with_is_refused_in_one_line(wrong: dict[str
         SqliteJournal(tmp_path / "runs.db", **wrong)
     assert "\n" not in str(refused.value)
     assert not list(tmp_path.iterdir())
+
+
+def test_an_entry_whose_number_is_not_its_own_is_damage() -> None:
+    """An entry that was left out of a chain that somebody sealed anew."""
+    journal = MemoryJournal()
+
+    @task
+    def step(n: int) -> int:
+        return n
+
+    run(step >> step.named("again"), 0, journal=journal)
+    past = past_of(journal)
+    assert past is not None
+    forged, before = MemoryJournal(), b""
+    for document in (past.documents[0], *past.documents[2:]):
+        before, entry = sealed(before, dict(document))
+        forged.append(entry)
+    with pytest.raises(JournalCorrupt, match="entry 1 is not what was written"):
+        past_of(forged)
 
 
 def test_a_journal_with_entries_and_append_alone_is_one() -> None:

@@ -1,10 +1,13 @@
 """Every law of the algebra, of optics, merges, policies and monads, for every interpreter."""
 
-import os
-import time
+import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sweeping import Sweep, swept
 
 from lambdacat import Failure, Lens, LoopLimit, Outcome, Plan, Prism, Success, run
 from lambdacat.merging import concat
@@ -19,15 +22,12 @@ from lambdacat.testing import (
     run_suites,
     states,
 )
-from lambdacat.testing.proving import law_name, prove, rotating_seed
+from lambdacat.testing.proving import Draw, law_name, prove
 from lambdacat.testing.sample import CIRCLE, ITEMS, LEFT, Circle, Sample, Square
 from lambdacat.testing.suites import Case
 
 EXAMPLES = {"run": 15, "": 20}
 """For the interpreter that the others are held against, and for laws of values; the others have fewer."""
-SWEEP_EXAMPLES = 10_000
-SWEEP_SECONDS = float(os.environ.get("LAMBDACAT_SWEEP_SECONDS", "60"))
-"""For each law and interpreter; with hundreds of them, a machine in a hurry sets less."""
 
 
 def name_of(case: Case) -> str:
@@ -42,15 +42,15 @@ def test_law(case: Case) -> None:
     case.prove(max_examples=EXAMPLES.get(case.interpreter, 3))
 
 
+@pytest.fixture(scope="module")
+def sweep(request: pytest.FixtureRequest) -> Iterator[Sweep]:
+    yield from swept("laws", request)
+
+
 @pytest.mark.sweep
 @pytest.mark.parametrize("case", CASES)
-def test_law_at_full_count(case: Case, capsys: pytest.CaptureFixture[str]) -> None:
-    began, tried, start = time.perf_counter(), 0, rotating_seed()
-    while tried < SWEEP_EXAMPLES and time.perf_counter() - began < SWEEP_SECONDS:
-        tried += case.prove(max_examples=100, start=start + tried)
-    seconds = time.perf_counter() - began
-    with capsys.disabled():
-        print(f"\n{name_of(case)}: {tried} in {seconds:.1f} s, seed {start}", end="")
+def test_law_at_full_count(case: Case, sweep: Sweep) -> None:
+    sweep.spend(lambda count, start: case.prove(max_examples=count, start=start))
 
 
 # --- interpreters that are wrong -------------------------------------------------------------------------------------
@@ -127,6 +127,69 @@ def test_merge_laws_tell_which_claim_is_wrong() -> None:
         check_merge_laws(last_wins, ROWS, max_examples=10)
     with pytest.raises(AssertionError, match=r"\Alaw 'combine is commutative' does not hold: keep_longer"):
         check_merge_laws(keep_longer, ROWS, max_examples=10)
+
+
+# --- the time of a sweep ---------------------------------------------------------------------------------------------
+
+
+class Timed:
+    """A clock that only cases move, each by its own seconds for one example."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def case(self, seconds: float) -> Any:
+        def attempt(count: int, start: int) -> int:
+            self.now += count * seconds
+            return count
+
+        return attempt
+
+
+@given(st.lists(st.floats(0.001, 0.5), min_size=1, max_size=40))
+def test_a_suite_takes_its_time_whatever_its_cases_take(paces: list[float]) -> None:
+    clock = Timed()
+    sweep = Sweep("suite", len(paces), seconds=60, clock=clock)
+    for pace in paces:
+        began, tried = clock.now, sweep.examples
+        sweep.spend(clock.case(pace))
+        assert sweep.examples > tried
+        # An even share, to within what cases before ran over by one example each; or all that a case is worth.
+        assert clock.now - began >= min(60 / len(paces) - 5 * max(paces), 10_000 * pace) - 1e-6
+    assert clock.now <= 60 + max(paces)
+    assert str(sweep).startswith(f"suite: {sweep.examples} examples of {len(paces)} cases in {clock.now:.1f} s, seed ")
+
+
+def test_a_suite_out_of_time_still_tries_every_case() -> None:
+    clock = Timed()
+    sweep = Sweep("suite", 3, seconds=1, clock=clock)
+    for _ in range(3):
+        sweep.spend(clock.case(5.0))
+    assert (sweep.examples, sweep.cases) == (3, 3)
+
+
+def test_a_failure_of_a_sweep_says_how_to_draw_it_again() -> None:
+    seen: list[int] = []
+
+    def attempt(count: int, start: int) -> int:
+        seen.clear()
+        return prove("small", small, max_examples=count, start=start)
+
+    def small(draw: Draw) -> None:
+        seen.append(draw(st.integers(0, 10_000)))
+        assert seen[-1] < 9_000, "too large"
+
+    with pytest.raises(AssertionError, match="too large") as failed:
+        Sweep("suite", 1).spend(attempt)
+    said = re.search(r"drawn by max_examples=(\d+), start=(\d+)$", "\n".join(failed.value.__notes__), re.MULTILINE)
+    assert said is not None
+    drawn, (count, start) = list(seen), map(int, said.groups())
+    with pytest.raises(AssertionError, match="too large"):
+        attempt(count, start)
+    assert seen == drawn
 
 
 # --- the registry ----------------------------------------------------------------------------------------------------

@@ -3,6 +3,8 @@
 import asyncio
 import gc
 import resource
+import subprocess
+import sys
 import threading
 import time
 import tracemalloc
@@ -124,6 +126,69 @@ def test_a_wide_fan_out_is_bounded_and_starts_lazily(on: Runner, way: str, n: in
     assert peak <= 32
     assert most < (2_000 if way == "inside" else 60)
     assert grown < 100
+
+
+FANNING = """
+import re, resource, sys
+from pathlib import Path
+import anyio
+from lambdacat import Limits, arun, each, focus, gather, pure, task
+from lambdacat.testing import virtual_asyncio_run, virtual_trio_run
+
+way, on, n = sys.argv[1], sys.argv[2], int(sys.argv[3])
+running = peak = 0
+
+def highest():
+    # Where there is one, the mark of this program: the other one is inherited from who started it.
+    status = Path("/proc/self/status")
+    if status.exists():
+        return int(re.search(r"VmHWM:\\s+(\\d+) kB", status.read_text())[1]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+async def work(k):
+    global running, peak
+    running += 1
+    peak = max(peak, running)
+    await anyio.sleep(1)
+    running -= 1
+    return k
+
+act = task(work)
+row = gather(*[act] * n, limit=32) if way == "limit" else gather(*[act >> act] * n)
+plan = pure(lambda k: (k,) * n) >> focus(each, act, limit=32) if way == "parts" else row
+runner = {"asyncio": virtual_asyncio_run, "trio": virtual_trio_run}[on]
+
+async def main(plan):
+    return await arun(plan, 1, limits=Limits(branches=32))
+
+runner(main, gather(act, act))
+running = peak = 0
+before = highest()
+assert runner(main, plan).unwrap() == (1,) * n
+print(peak, highest() - before)
+"""
+
+
+@pytest.mark.parametrize(
+    ("way", "on", "n"),
+    [
+        ("limit", "asyncio", 5_000),
+        *(
+            pytest.param(way, on, 100_000, marks=pytest.mark.sweep)
+            for way in ("limit", "limits", "parts")
+            for on in ("asyncio", "trio")
+        ),
+    ],
+)
+def test_a_wide_fan_out_takes_little_memory(way: str, on: str, n: int) -> None:
+    """R-L6: in a process of its own, whose peak nothing else has raised before."""
+    command = [sys.executable, "-c", FANNING, way, on, str(n)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    peak, grown = map(float, done.stdout.split())
+    print(f"{way} on {on}: +{grown:.0f} MB for {n} branches")
+    assert peak == 32
+    assert grown <= max(5, 100 * n / 100_000)
 
 
 @on_both

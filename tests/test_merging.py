@@ -2,16 +2,41 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from attrs import evolve, field, frozen
-from hypothesis import assume, given, settings
+from hypothesis import assume, event, given, settings
 from hypothesis import strategies as st
+from rpds import HashTrieMap
 
-from lambdacat import Item, MergeConflict, Success, merge, merged, pure, run
+from lambdacat import (
+    Failure,
+    FootprintConflict,
+    Item,
+    Lens,
+    MergeConflict,
+    Plan,
+    Success,
+    bind,
+    focus,
+    lens,
+    merge,
+    merged,
+    parallel,
+    pure,
+    run,
+    task,
+)
 from lambdacat.merging import Conflict
+from lambdacat.place import is_prefix, overlaps
+from lambdacat.testing import Sample, interpreters
+from lambdacat.testing.proving import Draw, prove, rotating_seed
+from lambdacat.testing.sample import ITEMS, LEFT, NEGATIVE, NOTES, POINT, RIGHT, Point, X, Y
 
 
 @frozen
@@ -130,3 +155,90 @@ def test_an_item_put_back_is_no_change_and_a_new_one_is() -> None:
     with pytest.raises(Conflict) as conflict:
         merge(fork, ({**fork, "c": 1000}, {**fork, "c": rebuilt(1000)}))
     assert conflict.value.place == (Item("c"),)
+
+
+# --- branches on lenses ----------------------------------------------------------------------------------------------
+
+START = Sample(items=(1, 2, 3), point=Point(1, 2), table=HashTrieMap({"a": 1, "b": 2}), notes=("first",))
+"""A state with a part at every place below."""
+NUMBERS_AT: list[Lens[Sample, int]] = [
+    LEFT,
+    LEFT >> NEGATIVE,
+    RIGHT,
+    POINT >> X,
+    POINT >> Y,
+    *(lens(Sample, lambda s, n=n: s.items[n]) for n in (0, 1, 2, -1)),  # type: ignore[misc]
+    *(lens(Sample, lambda s, key=key: s.table[key]) for key in "ab"),  # type: ignore[misc]
+]
+
+
+def written(optic: Lens[Sample, Any], n: int) -> Any:
+    """A value of its own for branch ``n`` to write."""
+    if optic in NUMBERS_AT:
+        return 1000 + n
+    return {POINT: Point(2000 + n, 3000 + n), ITEMS: (4000 + n,) * 3, NOTES: (*START.notes, f"note {n}")}[optic]
+
+
+def writing(way: str, optic: Lens[Sample, Any], value: Any) -> Plan[Sample, Sample]:
+    """A branch that writes the value; only some ways say so beforehand."""
+    constant: Any = pure(lambda _: value)
+    ways: dict[str, Callable[[], Any]] = {
+        "task": lambda: task(reads=(), writes=optic)(lambda: value),
+        "focus": lambda: focus(optic, constant),
+        "between": lambda: constant.between(LEFT, optic),
+        "whole": lambda: pure(lambda s: optic.set(s, value)),
+        "bind": lambda: bind(lambda s: pure(lambda t: optic.set(t, value))),
+    }
+    plan: Plan[Sample, Sample] = ways[way]()
+    return plan
+
+
+OPTICS: st.SearchStrategy[Lens[Sample, Any]] = st.sampled_from([*NUMBERS_AT, POINT, ITEMS, NOTES])
+WAYS = st.sampled_from(["task", "focus", "between", "whole", "bind"])
+
+
+def no_update_is_lost(run_plan: Any, rows: list[tuple[str, Lens[Sample, Any]]]) -> str:
+    """Which end it came to: every write is in the result, or the conflict has a name."""
+    writes = [(way, optic, written(optic, n)) for n, (way, optic) in enumerate(rows)]
+    places = [optic.place for _, optic, _ in writes if optic != NOTES]
+    pairs = list(itertools.combinations(places, 2))
+    try:
+        plan = parallel(*(writing(*one) for one in writes))
+    except FootprintConflict:
+        assert any(overlaps(*pair) for pair in pairs)
+        return "refused"
+    outcome = run_plan(plan, START)
+    if isinstance(outcome, Failure):
+        assert isinstance(outcome.failure(), MergeConflict), outcome
+        assert any(overlaps(*pair) for pair in pairs)
+        return "conflict"
+    made = outcome.unwrap()
+    assert not any(is_prefix(*pair) or is_prefix(*reversed(pair)) for pair in pairs), f"{plan!r} lost an update"
+    for _, optic, value in writes:
+        assert optic == NOTES or optic.get(made) == value, f"{plan!r} lost what was written to {optic!r}"
+    assert made.notes == (*START.notes, *(value[-1] for _, optic, value in writes if optic == NOTES))
+    return "merged"
+
+
+@given(st.lists(st.tuples(WAYS, OPTICS), min_size=2, max_size=6))
+def test_no_update_through_a_lens_is_lost_silently(rows: list[tuple[str, Lens[Sample, Any]]]) -> None:
+    """R-P1: lenses that are the same, lie in one another or stand apart, declared or not."""
+    event(no_update_is_lost(run, rows))
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("name", ["run", "arun on asyncio", "arun on trio"])
+def test_no_update_through_a_lens_is_lost_silently_at_full_count(name: str) -> None:
+    """R-P1: 2 to 64 branches."""
+    ends: Counter[str] = Counter()
+    start, run_plan = rotating_seed(), interpreters()[name]
+
+    def kept(draw: Draw) -> None:
+        rows = draw(st.lists(st.tuples(WAYS, OPTICS), min_size=2, max_size=5))
+        # Many branches are only merged where most of them add to the field that declares how.
+        rows += [(way, NOTES) for way in draw(st.lists(WAYS, max_size=59))]
+        ends[no_update_is_lost(run_plan, rows)] += 1
+
+    prove("no update is lost", kept, max_examples=800, start=start)
+    print(f"{name}: {dict(ends)}, seed {start}")
+    assert min(ends[end] for end in ("merged", "conflict", "refused")) >= 20

@@ -220,6 +220,27 @@ def test_a_loop_carries_a_change_into_its_later_rounds() -> None:
     assert made.performed == ("count", "count")
 
 
+def test_a_change_late_in_a_round_reaches_the_rounds_after_it_and_what_follows_the_loop() -> None:
+    @task(reads=CHECKED, writes=CHECKED)
+    def count(checked: int) -> int:
+        return checked + 1
+
+    @task(reads=WEB, writes=ANSWER)
+    def uses(web: str) -> str:
+        return f"{web}!"
+
+    @task(reads=ANSWER, writes=PAPERS)
+    def after(text: str) -> str:
+        return f"{text}?"
+
+    # In the first round ``uses`` stands before the change; in the second behind it.
+    plan = (uses >> search_web >> count).loop_while(CHECKED.where(lambda n: n < 2)) >> after
+    made = replayed(plan, recorded(plan, Work("x")), changed={"search_web": lambda question: f"new on {question}"})
+    assert made.outcome.unwrap().papers == "new on x!?"
+    assert {"uses", "search_web", "after"} <= set(made.performed)
+    assert "count" not in made.performed
+
+
 def test_a_choice_whose_selector_reads_the_change_runs_its_other_branch() -> None:
     plan = search_web >> choose(WEB, {"web on x": write}, default=check_papers)
     made = replayed(plan, recorded(plan, Work("x")), changed={"search_web": lambda question: "elsewhere"})

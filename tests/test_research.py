@@ -3,17 +3,24 @@
 import asyncio
 import io
 import json
+import threading
 from pathlib import Path
+from typing import Literal
 
+import anyio
 import pytest
+from test_examples import FOLDER, check_output
 
 from lambdacat import ActionFailed, Failure, Success, TimedOut, arun, run, value_or_raise
 from lambdacat.event import Finished, Started
 from lambdacat.research import (
     CHECKPOINT,
+    IN_TOPICS,
+    PATIENCE,
     Corpus,
     Finds,
     Inquiry,
+    Lookup,
     Round,
     broaden_query,
     compose_answer,
@@ -21,6 +28,7 @@ from lambdacat.research import (
     look_up,
     open_library,
     open_notes,
+    patient,
     reason,
     research,
     round_of,
@@ -40,21 +48,20 @@ from lambdacat.research_report import (
 )
 from lambdacat.shown import Shown, UsageError
 from lambdacat.terminal import plain
+from lambdacat.testing import stub, virtual_run
 from lambdacat.tools import corpus
 from lambdacat.tools.answer import ROUNDS, Answer, Query, parse_question
-from lambdacat.tools.corpus import CorpusError, Index, Skip, Source, open_stdlib
+from lambdacat.tools.corpus import CorpusError, Index, Skip, Source
 from lambdacat.tools.passages import Passage
 
 CHAINED = "how are comparisons chained?"
 TEA = Passage("Green tea", "file:tea.md:3", "Steep green tea for three minutes.")
 
 
-@pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One cache for all tests of a session, with the library in it."""
-    folder = tmp_path_factory.getbasetemp() / "library"
-    open_stdlib(folder)
-    return folder
+@pytest.fixture
+def cache(library: Path) -> Path:
+    """A cache with the library in it."""
+    return library
 
 
 @pytest.fixture
@@ -137,6 +144,50 @@ def test_a_search_is_tried_twice(cache: Path, monkeypatch: pytest.MonkeyPatch) -
     assert value_or_raise(run(look_up, prepared)).finds == prepared.finds
 
 
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_source_that_hangs_is_cut_by_its_timeout(cache: Path, backend: Literal["asyncio", "trio"]) -> None:
+    prepared = inquired(CHAINED, cache)
+
+    async def hanging(lookup: Lookup) -> tuple[Passage, ...]:
+        await anyio.sleep_forever()
+        raise AssertionError("it never wakes")
+
+    async def main() -> tuple[Inquiry, float]:
+        plan = stub(look_up, {"search topics": hanging, "search docstrings": (TEA,)})
+        begin = anyio.current_time()
+        return value_or_raise(await arun(plan, prepared)), anyio.current_time() - begin
+
+    done, seconds = virtual_run(main, backend=backend)
+    found = round_of(done.lookup.query, done.finds)
+    [(source, why)] = found.failed
+    assert (source, found.answered, seconds) == ("topics", ("docstrings",), 2 * PATIENCE)
+    assert why == f"it did not answer within {PATIENCE:g} s"
+
+
+def test_a_search_that_hangs_in_its_thread_is_left_there(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    prepared, released, threads = inquired(CHAINED, cache), threading.Event(), list[str]()
+
+    def hanging(index: Index, terms: tuple[str, ...], *, source: Source) -> tuple[Passage, ...]:
+        released.wait(20)
+        threads.append(source.name)
+        return ()
+
+    monkeypatch.setattr("lambdacat.research.search", hanging)
+    monkeypatch.setattr("lambdacat.research.PATIENCE", 0.05)
+    try:
+        done = value_or_raise(asyncio.run(arun(patient(search_topics, IN_TOPICS), prepared)))
+        assert threads == []
+    finally:
+        released.set()
+    [(source, why)] = round_of(done.lookup.query, done.finds).failed
+    assert source == "topics"
+    assert why == "it did not answer within 0.05 s"
+
+
+def test_the_example_prints_what_it_promises(cache: Path) -> None:
+    check_output(FOLDER / "research.py", {"XDG_CACHE_HOME": str(cache.parent)})
+
+
 def test_a_later_round_that_fails_does_not_cost_the_answer(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     search = corpus.search
 
@@ -162,7 +213,7 @@ def test_all_sources_failing_is_one_line(tmp_path: Path) -> None:
 
 
 def test_a_timeout_is_said_in_one_line() -> None:
-    assert reason(TimedOut(seconds=5, name="search topics")) == "search topics timed out after 5 s"
+    assert reason(TimedOut(seconds=5, name="search topics")) == "it did not answer within 5 s"
     assert reason(ActionFailed(error=ValueError("two\nlines"), name="rank")) == "rank raised ValueError: two lines"
 
 

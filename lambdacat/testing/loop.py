@@ -138,7 +138,8 @@ def _waiting(loop: asyncio.AbstractEventLoop) -> str:
 def virtual_asyncio_run(async_fn: Callable[..., Awaitable[T]], *args: Any, seed: int | None = None) -> T:
     """``asyncio.run(async_fn(*args))`` on virtual time. Errors: ``Deadlock`` where it would hang.
 
-    A ``seed`` shuffles what is ready within one tick. Law: the same seed gives the same run.
+    A ``seed`` shuffles what is ready within one tick. Law: the same seed gives the same run, unless it waits for
+    threads: when one of those reports is up to the machine.
 
     >>> async def nap() -> float:
     ...     await asyncio.sleep(3600)
