@@ -23,9 +23,10 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 
 
 def pytest_collection_finish() -> None:
-    """Thousands of collected tests are no garbage: the collector need not look at them again and again."""
+    """Thousands of collected tests are no garbage, and what a test leaves need not be found at once."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(20_000, 50, 100)
 
 
 @pytest.fixture(scope="session")

@@ -93,7 +93,7 @@ SHAPES: dict[str, Callable[[int, AnyPlan], AnyPlan]] = {
     "scattered": scattered,
     "at once": lambda n, step: sequence(*[step] * n),
 }
-counts = pytest.mark.parametrize("n", [8_000, pytest.param(1_000_000, marks=pytest.mark.sweep)])
+counts = pytest.mark.parametrize("n", [5_000, pytest.param(1_000_000, marks=pytest.mark.sweep)])
 
 
 @counts
@@ -149,7 +149,7 @@ NESTS: dict[str, Callable[[AnyPlan], AnyPlan]] = {
 }
 
 
-@pytest.mark.parametrize("n", [4_000, pytest.param(100_000, marks=pytest.mark.sweep)])
+@pytest.mark.parametrize("n", [2_000, pytest.param(100_000, marks=pytest.mark.sweep)])
 @pytest.mark.parametrize("kind", list(NESTS))
 def test_nests_of_every_kind_run_flat(kind: str, n: int) -> None:
     """A02, R-S2, R-S4."""
@@ -254,11 +254,11 @@ def test_a_mixed_nest_runs_flat(on: Runner) -> None:
 @on_both
 def test_timeouts_nest_deep(on: Runner) -> None:
     """R-S2, R-C5."""
-    plan = nested(3_000, lambda p: (p >> identity | inc).timeout(1e6), inc_later)
+    plan = nested(1_500, lambda p: (p >> identity | inc).timeout(1e6), inc_later)
     assert on(lambda: arun(plan, 0)) == Success(1) == run(plan, 0)
 
 
-@pytest.mark.parametrize("n", [8_000, pytest.param(1_000_000, marks=pytest.mark.sweep)])
+@pytest.mark.parametrize("n", [5_000, pytest.param(1_000_000, marks=pytest.mark.sweep)])
 @pytest.mark.parametrize("kind", ["fused", "async", "through a choice", "a fork each", "a fault each"])
 def test_loops_use_constant_memory(kind: str, n: int) -> None:
     """A30, R-S3."""

@@ -241,7 +241,7 @@ def test_the_text_is_the_same_in_every_process() -> None:
 
 
 @pytest.mark.parametrize("form", ["text", "mermaid", "dot"])
-@pytest.mark.parametrize("n", [8_000, pytest.param(25_000, marks=pytest.mark.sweep)])
+@pytest.mark.parametrize("n", [3_000, pytest.param(25_000, marks=pytest.mark.sweep)])
 def test_a_plan_of_any_depth_is_drawn_in_full(form: Any, n: int) -> None:
     plan = a
     for i in range(n):

@@ -386,7 +386,7 @@ def test_nothing_is_performed() -> None:
     dry_run(task(explode) >> pure(explode) >> bind(explode), Trip())
 
 
-@pytest.mark.parametrize("n", [5_000, pytest.param(20_000, marks=pytest.mark.sweep)])
+@pytest.mark.parametrize("n", [2_000, pytest.param(20_000, marks=pytest.mark.sweep)])
 def test_a_plan_of_any_depth_has_a_forecast(n: int) -> None:
     plan = step("a", 1)
     for _ in range(n):

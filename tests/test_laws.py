@@ -26,7 +26,7 @@ from lambdacat.testing.proving import Draw, law_name, prove
 from lambdacat.testing.sample import CIRCLE, ITEMS, LEFT, Circle, Sample, Square
 from lambdacat.testing.suites import Case
 
-EXAMPLES = {"run": 15, "": 20}
+EXAMPLES = {"run": 8, "": 12}
 """For the interpreter that the others are held against, and for laws of values; the others have fewer."""
 
 
@@ -39,7 +39,7 @@ CASES = [pytest.param(case, id=name_of(case)) for suite in SUITES.values() for c
 
 @pytest.mark.parametrize("case", CASES)
 def test_law(case: Case) -> None:
-    case.prove(max_examples=EXAMPLES.get(case.interpreter, 3))
+    case.prove(max_examples=EXAMPLES.get(case.interpreter, 2))
 
 
 @pytest.fixture(scope="module")

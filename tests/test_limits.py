@@ -82,7 +82,7 @@ def test_a_blocking_task_may_enter_another_run_while_every_thread_is_taken(on: R
     assert on(lambda: arun(gather(*[task(entering)] * 2), 2, limits=Limits(threads=2))) == Success((3, 3))
 
 
-@pytest.mark.parametrize("n", [5_000, pytest.param(100_000, marks=pytest.mark.sweep)])
+@pytest.mark.parametrize("n", [2_000, pytest.param(100_000, marks=pytest.mark.sweep)])
 @pytest.mark.parametrize("way", ["limit", "limits", "parts", "inside"])
 @on_both
 def test_a_wide_fan_out_is_bounded_and_starts_lazily(on: Runner, way: str, n: int) -> None:

@@ -480,7 +480,7 @@ def test_bounds_that_two_branches_change_are_a_conflict() -> None:
 
 @pytest.mark.parametrize("memory", MEMORIES, ids=lambda memory: repr(memory.capacity)[8:] + type(memory.clash).__name__)
 def test_memories_obey_their_laws(memory: Memory) -> None:
-    check_memory_laws(memory, max_examples=4)
+    check_memory_laws(memory, max_examples=3)
 
 
 @pytest.mark.sweep

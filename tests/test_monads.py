@@ -163,7 +163,7 @@ def test_map_on_state_runs_the_base_once() -> None:
     assert runs == [3]
 
 
-@pytest.mark.parametrize("n", [20_000, pytest.param(100_000, marks=pytest.mark.sweep)])
+@pytest.mark.parametrize("n", [10_000, pytest.param(100_000, marks=pytest.mark.sweep)])
 def test_a_chain_of_many_binds_does_not_overflow(n: int) -> None:
     """CASES A39."""
     state: State[int, int] = State.from_value(0)
@@ -172,7 +172,7 @@ def test_a_chain_of_many_binds_does_not_overflow(n: int) -> None:
     assert state.run(5) == (n, n + 5)
 
 
-@pytest.mark.parametrize("n", [4_000, pytest.param(100_000, marks=pytest.mark.sweep)])
+@pytest.mark.parametrize("n", [2_000, pytest.param(100_000, marks=pytest.mark.sweep)])
 @pytest.mark.parametrize("monad", ALL_RECORDS, ids=NAMES)
 def test_a_long_plan_is_stack_safe_under_every_shipped_record(monad: Monad[Any], n: int) -> None:
     plan = sequence(*[task(lambda n: n + 1)] * n)

@@ -42,7 +42,10 @@ def test_a_trace_is_drawn_the_same_in_another_process(plan: Plan[Sample, Sample]
     trace = traced(plan)(state).log
     there = sent(trace)
     assert type(there) is Trace
-    # Line for line; what a line says of a persistent map depends on the order of its keys, which is anybody's.
+    values = [value for span in trace.spans for value in (span.input, span.output)]
+    if all(len(value.table) < 2 for value in values if isinstance(value, Sample)):
+        assert str(there) == str(trace)
+    # A persistent map of several keys is shown in an order that is anybody's.
     assert [line.split("  ")[0] for line in str(there).splitlines()] == [
         line.split("  ")[0] for line in str(trace).splitlines()
     ]

@@ -177,7 +177,7 @@ def test_optimising_twice_changes_nothing_more() -> None:
     assert optimise(plan) == (plan, ())
 
 
-@pytest.mark.parametrize("n", [6_000, pytest.param(20_000, marks=pytest.mark.sweep)])
+@pytest.mark.parametrize("n", [2_500, pytest.param(20_000, marks=pytest.mark.sweep)])
 def test_a_plan_nested_thousands_deep_is_optimised_without_recursion(n: int) -> None:
     plan: Plan[Any, Any] = pure(inc)
     for _ in range(n):
