@@ -2,13 +2,16 @@
 
 import gc
 import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
+from tempfile import mkdtemp
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from lambdacat.testing.fixtures import virtual_clock
-from lambdacat.tools.corpus import open_stdlib
 
 __all__ = ["virtual_clock"]
 
@@ -16,22 +19,40 @@ _QUIET = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_to
 
 # Derandomized: a failure here is a failure everywhere. What rotates is in the sweeps, which print their seeds.
 settings.register_profile(
-    "dev", max_examples=40, deadline=None, derandomize=True, database=None, suppress_health_check=_QUIET
+    "dev", max_examples=25, deadline=None, derandomize=True, database=None, suppress_health_check=_QUIET
 )
 settings.register_profile("ci", settings.get_profile("dev"), max_examples=300)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 
 
-def pytest_collection_finish() -> None:
-    """Thousands of collected tests are no garbage, and what a test leaves need not be found at once."""
+INDEX = "import sys, pathlib; from lambdacat.tools.corpus import open_stdlib; open_stdlib(pathlib.Path(sys.argv[1]))"
+BUILD = pytest.StashKey[subprocess.Popen[bytes]]()
+FOLDER = pytest.StashKey[Path]()
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Begin what takes long: the index of the library is built on another core until it is wanted."""
+    wanted = any("library" in getattr(item, "fixturenames", ()) for item in session.items)
+    if wanted and not session.config.option.collectonly:
+        folder = Path(mkdtemp(prefix="lambdacat-tests-"))
+        session.stash[FOLDER] = folder
+        session.stash[BUILD] = subprocess.Popen([sys.executable, "-c", INDEX, str(folder / "lambdacat")])
+    # Thousands of collected tests are no garbage, and what a test leaves need not be found at once.
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 50, 100)
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Leave nothing behind."""
+    if BUILD in session.stash:
+        session.stash[BUILD].kill()
+        session.stash[BUILD].wait()
+        shutil.rmtree(session.stash[FOLDER], ignore_errors=True)
+
+
 @pytest.fixture(scope="session")
-def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def library(request: pytest.FixtureRequest) -> Path:
     """A cache for every test that only reads one, with the library in it; ``XDG_CACHE_HOME`` may name its parent."""
-    folder = tmp_path_factory.mktemp("library") / "lambdacat"
-    open_stdlib(folder)
-    return folder
+    assert request.session.stash[BUILD].wait(60) == 0
+    return request.session.stash[FOLDER] / "lambdacat"

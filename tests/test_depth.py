@@ -110,7 +110,7 @@ def test_sequences_run_flat_however_they_are_nested(shape: str, n: int) -> None:
     again = time.perf_counter() - middle
     print(f"{shape}: built and run {1e6 * (middle - start) / n:.2f} us a node, again {1e6 * again / n:.2f}")
     assert on_asyncio(lambda: arun(plan, 0)) == Success(n)
-    gc.collect()
+    gc.collect(1)
 
 
 @counts
@@ -274,7 +274,7 @@ def test_loops_use_constant_memory(kind: str, n: int) -> None:
     plan = loop_while(lambda k: k < n, body)
     run(loop_while(lambda k: k < 10, body), 0)
     on_asyncio(lambda: arun(loop_while(lambda k: k < 10, body), 0))
-    gc.collect()
+    gc.collect(1)
     start = time.perf_counter()
     tracemalloc.start()
     assert run(plan, 0) == Success(n)
@@ -350,7 +350,7 @@ def test_structural_operations_are_flat(n: int) -> None:
         assert pickle.loads(pickle.dumps(one)) == one
         assert footprint(one).reads
         del one, two
-        gc.collect()
+        gc.collect(1)
 
 
 top: AnyPlan = pure(add_one)

@@ -39,7 +39,7 @@ CASES = [pytest.param(case, id=name_of(case)) for suite in SUITES.values() for c
 
 @pytest.mark.parametrize("case", CASES)
 def test_law(case: Case) -> None:
-    case.prove(max_examples=EXAMPLES.get(case.interpreter, 2))
+    case.prove(max_examples=EXAMPLES.get(case.interpreter, 1))
 
 
 @pytest.fixture(scope="module")
