@@ -64,9 +64,11 @@ if TYPE_CHECKING:
     from lambdacat.store.journals import SqliteJournal
 else:
     # Loaded when first used: a script that only builds and runs a plan pays for neither event loops nor drawings.
-    _LATER = {
-        name: module
-        for module, names in {
+    from lambdacat.lazily import later
+
+    __getattr__, __dir__ = later(
+        __name__,
+        {
             "asking": "approve ask sleep_until",
             "fault": "ActionFailed AllFailed BudgetExceeded Fault LoopLimit MergeConflict NoBranch Outcome PlanChanged"
             " PlanFailed Question Refused Stopped TimedOut TooFew Unanswered Unavailable Waiting WouldBlock"
@@ -92,22 +94,8 @@ else:
             "drawing": "render",
             "rewrite": "Rewrite optimise",
             "store.journals": "SqliteJournal",
-        }.items()
-        for name in names.split()
-    }
-
-    def __getattr__(name):
-        module = _LATER.get(name)
-        if module is None:
-            raise AttributeError(f"module 'lambdacat' has no attribute {name!r}")
-        from importlib import import_module
-
-        found = globals()[name] = getattr(import_module(f"lambdacat.{module}"), name)
-        return found
-
-    def __dir__():
-        return sorted({*globals(), *_LATER})
-
+        },
+    )
 
 # In teaching order.
 __all__ = [  # noqa: RUF022

@@ -14,7 +14,7 @@ import lambdacat
 ROOT = Path(lambdacat.__file__).parent
 
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("place", "record", "telling", "text_forms"),
+    ("lazily", "place", "record", "telling", "text_forms"),
     ("callables",),
     ("condition", "steps", "merging", "declared", "policy"),
     ("codec", "optics"),

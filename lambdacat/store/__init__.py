@@ -1,7 +1,8 @@
 """States, journals and runs at rest."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from lambdacat.lazily import later
 
 if TYPE_CHECKING:
     from lambdacat.store.files import FileStore
@@ -16,9 +17,9 @@ if TYPE_CHECKING:
     from lambdacat.store.values import ValueStore
 
 # Loaded when first used: each backend has a client of its own, and two of them are extras.
-_HOMES = {
-    name: home
-    for home, names in {
+__getattr__, __dir__ = later(
+    __name__,
+    {
         "store": "Change Store VersionConflict Versioned Watch",
         "values": "ValueStore",
         "memory": "MemoryStore",
@@ -29,17 +30,8 @@ _HOMES = {
         "persisting": "persisted",
         "journals": "SqliteJournal",
         "postgres_journal": "PostgresJournal",
-    }.items()
-    for name in names.split()
-}
-
-
-def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module 'lambdacat.store' has no attribute {name!r}")
-    found = globals()[name] = getattr(import_module(f"lambdacat.store.{home}"), name)
-    return found
+    },
+)
 
 
 __all__ = [

@@ -16,6 +16,7 @@ from lambdacat.fault import Unanswered
 from lambdacat.interpreters.journal import JournalCorrupt, RunBusy
 from lambdacat.store.heads import Heads
 from lambdacat.store.leases import Heartbeat, Lease, Owner, check_terms
+from lambdacat.store.sqlite_file import transaction
 
 _TABLES = (
     """CREATE TABLE runs (
@@ -119,7 +120,7 @@ class SqliteJournal:
 
     def append_all(self, entries: Sequence[bytes]) -> None:
         """Keep several in one transaction."""
-        with self._writing() as database, _transaction(database):
+        with self._writing() as database, transaction(database):
             for place, entry in enumerate(entries, self._next):
                 done = database.execute(_APPEND, (self._number, place, entry, self._number, self._epoch)).rowcount
                 if done != 1:
@@ -139,7 +140,7 @@ class SqliteJournal:
 
     def answer(self, key: str, value: bytes) -> bool:
         """Keep an answer, if it is the first."""
-        with self._asking() as database, _transaction(database):
+        with self._asking() as database, transaction(database):
             number = self._row(database)[0]
             done = database.execute(
                 "insert or ignore into answers (run, key, value, at) values (?, ?, ?, ?)",
@@ -152,7 +153,7 @@ class SqliteJournal:
     def acquire(self, *, again: bool = False) -> int:
         """Own the run. Errors: ``RunBusy``, ``RunSetAside``."""
         with self._asking() as database:
-            with _transaction(database):
+            with transaction(database):
                 row = self._row(database)
                 lease = Lease(*row[1:7], here=row[7])
                 taken = lease.taken(self.run_id, Owner.this(), self.lease_seconds, again=again)
@@ -253,19 +254,6 @@ def _named(path: Path) -> Iterator[None]:
         raise Unanswered(f"the journal {path}", text) from error
 
 
-@contextmanager
-def _transaction(database: sqlite3.Connection) -> Iterator[None]:
-    """All or nothing; the write lock is taken at once, so that nothing read before can be outdated."""
-    database.execute("begin immediate")
-    try:
-        yield
-    except BaseException:
-        with suppress(sqlite3.Error):
-            database.execute("rollback")
-        raise
-    database.execute("commit")
-
-
 def opened(path: Path, durability: str = "full", *, create: bool = True) -> sqlite3.Connection:
     """The database of a journal file, its settings read back. Errors: ``Unanswered``, ``JournalCorrupt``."""
     if not create and not path.exists():
@@ -291,7 +279,7 @@ def _prepare(database: sqlite3.Connection, path: Path, durability: str) -> None:
     if database.execute("pragma synchronous").fetchone()[0] != wanted:
         raise Unanswered(f"the journal {path}", "it does not flush as it was asked to")
     if not _tables(database):
-        with _transaction(database):
+        with transaction(database):
             # Another process may have made them since; the lock is held now.
             if not _tables(database):
                 for statement in _TABLES:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from math import ceil
 from time import monotonic
 from typing import Any, TypeVar
 
@@ -18,6 +19,19 @@ class Patient(psycopg.Connection[Any]):
     """
 
     seconds = 10.0
+
+    @classmethod
+    def to(cls, dsn: str, seconds: float, prepare: Callable[[Patient], None]) -> Patient:
+        """A connection on which each answer may take so long, and which ``prepare`` has readied."""
+        connection = cls.connect(dsn, autocommit=True, prepare_threshold=None)
+        try:
+            connection.seconds = seconds
+            connection.execute("select set_config('statement_timeout', %s, false)", (str(ceil(1000 * seconds)),))
+            prepare(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
     def wait(self, gen: Generator[Any, Any, R], interval: float = 0.1, timeout: float | None = None) -> R:
         # The client comes back here once an interval, also when nothing arrives.

@@ -161,15 +161,7 @@ class PostgresStore(ValueStore):
             raise Unanswered(f"the store {self.name}", str(error).strip() or type(error).__name__) from error
 
     def _connected(self) -> Patient:
-        connection = Patient.connect(self._dsn, autocommit=True, prepare_threshold=None)
-        try:
-            connection.seconds = self.seconds
-            connection.execute("select set_config('statement_timeout', %s, false)", (str(ceil(1000 * self.seconds)),))
-            self._make_table(connection)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+        return Patient.to(self._dsn, self.seconds, self._make_table)
 
     def _make_table(self, connection: Patient) -> None:
         """Whoever may not make tables can use one that is there."""

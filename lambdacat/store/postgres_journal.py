@@ -256,16 +256,11 @@ class PostgresJournal:
             raise Unanswered(f"the journal {self.name}", str(error).strip() or type(error).__name__) from error
 
     def _connected(self) -> Patient:
-        connection = Patient.connect(self._dsn, autocommit=True, prepare_threshold=None)
-        try:
-            connection.seconds = self.seconds
-            connection.execute("select set_config('statement_timeout', %s, false)", (str(ceil(1000 * self.seconds)),))
-            self._make_durable(connection)
-            self._make_tables(connection)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+        return Patient.to(self._dsn, self.seconds, self._prepare)
+
+    def _prepare(self, connection: Patient) -> None:
+        self._make_durable(connection)
+        self._make_tables(connection)
 
     def _make_durable(self, connection: Patient) -> None:
         if self.durability == "normal":

@@ -3,8 +3,9 @@
 Strategies and laws want Hypothesis; virtual time and stand-ins do not.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from lambdacat.lazily import later
 
 if TYPE_CHECKING:
     from lambdacat.testing.blur import blurred
@@ -35,9 +36,9 @@ if TYPE_CHECKING:
     from lambdacat.testing.suites import SUITES, LawResult, check_interpreter_laws, interpreters, run_suites
 
 # Loaded when first used: whoever wants a clock needs no Hypothesis.
-_HOMES = {
-    name: home
-    for home, names in {
+__getattr__, __dir__ = later(
+    __name__,
+    {
         "blur": "blurred",
         "clock": "VirtualClock",
         "fakes": "Called Recorder fails",
@@ -54,17 +55,8 @@ _HOMES = {
         "delays": "Slow awake slow",
         "stubbing": "Answer stub",
         "suites": "SUITES LawResult check_interpreter_laws interpreters run_suites",
-    }.items()
-    for name in names.split()
-}
-
-
-def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module 'lambdacat.testing' has no attribute {name!r}")
-    found = globals()[name] = getattr(import_module(f"lambdacat.testing.{home}"), name)
-    return found
+    },
+)
 
 
 __all__ = [

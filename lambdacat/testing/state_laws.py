@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import reduce
+from functools import partial, reduce
 from math import isfinite
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from attrs import evolve
 from hypothesis import strategies as st
@@ -20,6 +20,8 @@ from lambdacat.state.origin import Origin
 from lambdacat.state.stored import STATE_CODECS
 from lambdacat.state.verdicts import log_odds, probability, why
 from lambdacat.testing.proving import Draw, law_name, prove
+
+V = TypeVar("V")
 
 KEYS = ("ada", "bob", "cy", "di", "eve")
 """The keys and claims of random memories and beliefs: few, so that they meet."""
@@ -230,12 +232,12 @@ def check_memory_laws(memory: Memory, *, max_examples: int = 100) -> None:
 
     Errors: ``AssertionError`` whose first line names the broken law and shows the memories.
     """
-    for law in MEMORY_LAWS:
+    _check(memory, MEMORY_LAWS, max_examples)
 
-        def claim(draw: Draw, law: MemoryLaw = law) -> None:
-            law(memory, draw)
 
-        prove(law_name(law), claim, max_examples=max_examples)
+def _check(value: V, laws: Sequence[Callable[[V, Draw], None]], max_examples: int) -> None:
+    for law in laws:
+        prove(law_name(law), partial(law, value), max_examples=max_examples)
 
 
 # --- beliefs ---------------------------------------------------------------------------------------------------------
@@ -331,9 +333,4 @@ def check_belief_laws(beliefs: Beliefs, *, max_examples: int = 100) -> None:
 
     Errors: ``AssertionError`` whose first line names the broken law and shows the beliefs.
     """
-    for law in BELIEF_LAWS:
-
-        def claim(draw: Draw, law: BeliefLaw = law) -> None:
-            law(beliefs, draw)
-
-        prove(law_name(law), claim, max_examples=max_examples)
+    _check(beliefs, BELIEF_LAWS, max_examples)
