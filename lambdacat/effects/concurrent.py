@@ -17,6 +17,7 @@ import anyio.lowlevel
 import anyio.to_thread
 
 from lambdacat.effects.direct import Bound
+from lambdacat.effects.enclosed import Enclosed
 from lambdacat.effects.hop import Hop
 from lambdacat.machine.environment import ActionCall, Environment
 from lambdacat.machine.fork import EDGE, PROMPT, Fork, Held, Join, Overtime, Retold, Turn
@@ -62,6 +63,10 @@ class Concurrent(ABC):
         """Whether it has one of the run's permits for branches."""
         self.lacks = False
         """Whether it was interrupted while it had lent its permit."""
+
+    def enclosed(self, state: State) -> Enclosed:
+        """A whole run from a state, in context variables of its own."""
+        return Enclosed(self.iterate(state))
 
     async def iterate(self, state: State) -> tuple[bool, Any]:
         """From a state to the end of the run: whether it was won, and the value or fault."""

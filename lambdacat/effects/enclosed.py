@@ -7,35 +7,45 @@ from contextvars import copy_context
 from types import FrameType
 from typing import Any
 
+Thrown = Callable[[BaseException], "Callable[[], object] | None"]
+
 
 class Enclosed:
     """A coroutine run in a copy of the caller's context variables: what it sets does not leak up.
 
     It stays in the caller's task: a task of its own would cost more than a small run, and be cancelled differently.
+    ``thrown`` is told of what is thrown into it, and gives what is to be called when it has ended, or None.
     """
 
-    __slots__ = ("_work",)
+    __slots__ = ("_thrown", "_work")
 
-    def __init__(self, work: Coroutine[Any, Any, Any]) -> None:
+    def __init__(self, work: Coroutine[Any, Any, Any], thrown: Thrown = lambda _: None) -> None:
         self._work = work
+        self._thrown = thrown
 
     def __await__(self) -> Generator[Any, Any, Any]:
         enter, work = copy_context().run, self._work
         step: Callable[[Any], Any] = work.send
         given: Any = None
-        while True:
-            try:
-                wanted = enter(step, given)
-            except StopIteration as stop:
-                return stop.value
-            try:
-                given = yield wanted
-                step = work.send
-            except GeneratorExit:
-                enter(work.close)
-                raise
-            except BaseException as error:  # noqa: BLE001  it is thrown into the work, which decides
-                given, step = error, work.throw
+        ended: Callable[[], object] | None = None
+        try:
+            while True:
+                try:
+                    wanted = enter(step, given)
+                except StopIteration as stop:
+                    return stop.value
+                try:
+                    given = yield wanted
+                    step = work.send
+                except GeneratorExit:
+                    enter(work.close)
+                    raise
+                except BaseException as error:  # noqa: BLE001  it is thrown into the work, which decides
+                    ended = ended or self._thrown(error)
+                    given, step = error, work.throw
+        finally:
+            if ended is not None:
+                ended()
 
 
 def frames_of(awaited: Any) -> Iterator[FrameType]:

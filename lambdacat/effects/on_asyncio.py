@@ -15,7 +15,7 @@ import anyio
 import anyio.lowlevel
 
 from lambdacat.effects.concurrent import Concurrent, Defect, warn_overrun
-from lambdacat.effects.enclosed import frames_of
+from lambdacat.effects.enclosed import Enclosed, frames_of
 from lambdacat.fault import Waiting
 from lambdacat.machine.environment import Environment
 from lambdacat.machine.fork import EDGE, Fork, Turn
@@ -59,7 +59,7 @@ class ThreadEvent:
 class Alarm:
     """The deadline of one task: cancels it once, and again after each grace that it lets pass."""
 
-    __slots__ = ("_before", "_cancels", "_grace", "_handle", "_loop", "_patience", "_task")
+    __slots__ = ("_before", "_grace", "_handle", "_loop", "_patience", "_task", "cancels")
 
     def __init__(self, grace: float) -> None:
         self._loop = asyncio.get_running_loop()
@@ -68,14 +68,14 @@ class Alarm:
         self._task = task
         self._grace = grace
         self._handle: asyncio.Handle | None = None
-        self._cancels = 0
+        self.cancels = 0
         self._patience = 0.0
         self._before: int = self._task.cancelling()
 
     @property
     def fired(self) -> bool:
         """Whether it has cancelled the task."""
-        return self._cancels > 0
+        return self.cancels > 0
 
     def set(self, when: float | None) -> None:
         """Go off at ``when``, or never."""
@@ -85,13 +85,13 @@ class Alarm:
         self._handle = None if when is None else self._loop.call_at(when, self._fire)
 
     def _fire(self) -> None:
-        if not self._cancels and shielded(self._task) and self._loop.time() < self._given_up():
+        if not self.cancels and shielded(self._task) and self._loop.time() < self._given_up():
             self._handle = self._loop.call_later(_LOOK_AGAIN, self._fire)
             return
-        if self._cancels and self._task not in _STOPPING:
+        if self.cancels and self._task not in _STOPPING:
             warn_overrun("a plan past its timeout", _stack_of(self._task), self._grace, then="cancelled again")
-        if not self._cancels or self._task not in _STOPPING:
-            self._cancels += 1
+        if not self.cancels or self._task not in _STOPPING:
+            self.cancels += 1
             self._task.cancel()
         self._handle = self._loop.call_later(max(self._grace, 0.001), self._fire)
 
@@ -103,11 +103,42 @@ class Alarm:
     def disarm(self) -> bool:
         """Take back its own cancellations; whether the task has no other."""
         self.set(None)
-        for _ in range(self._cancels):
+        for _ in range(self.cancels):
             self._task.uncancel()
-        self._cancels = 0
+        self.cancels = 0
         return bool(self._task.cancelling() <= self._before)
 
+
+class Insistence:
+    """A cancellation from outside a run: it comes again after each grace that the clean-up lets pass."""
+
+    __slots__ = ("_cancels", "_grace", "_handle", "_loop", "_task")
+
+    def __init__(self, task: Task, grace: float) -> None:
+        self._task = task
+        self._grace = grace
+        self._cancels = 0
+        self._loop = asyncio.get_running_loop()
+        self._handle = self._loop.call_later(max(grace, 0.001), self._fire)
+        _INSISTING.add(task)
+
+    def _fire(self) -> None:
+        if self._task not in _STOPPING:
+            warn_overrun("a run", _stack_of(self._task), self._grace, then="cancelled again")
+            self._cancels += 1
+            self._task.cancel()
+        self._handle = self._loop.call_later(max(self._grace, 0.001), self._fire)
+
+    def over(self) -> None:
+        """The run has ended: what was added to the cancellation from outside is taken back."""
+        self._handle.cancel()
+        _INSISTING.discard(self._task)
+        for _ in range(self._cancels):
+            self._task.uncancel()
+
+
+_INSISTING: set[Task] = set()
+"""Tasks whose cancellation comes again already: of runs inside one another the outermost sees to it."""
 
 _STOPPING: set[Task] = set()
 """Tasks that wait for their cancelled branches; cancelling them again would only interrupt the waiting."""
@@ -193,6 +224,17 @@ class OnAsyncio(Concurrent):
 
     def now(self) -> float:
         return asyncio.get_running_loop().time()
+
+    def enclosed(self, state: State) -> Enclosed:
+        task: Any = asyncio.current_task()
+        before = task.cancelling()
+
+        def thrown(error: BaseException) -> Callable[[], object] | None:
+            own = 0 if self.alarm is None else self.alarm.cancels
+            outside = isinstance(error, asyncio.CancelledError) and task.cancelling() - own > before
+            return Insistence(task, self.env.limits.grace).over if outside and task not in _INSISTING else None
+
+        return Enclosed(self.iterate(state), thrown)
 
     def arm(self) -> None:
         if self.alarm is None:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from lambdacat.bound import Limits
 from lambdacat.context import Context, context_of
-from lambdacat.effects.enclosed import Enclosed as Enclosed
 from lambdacat.fault import Outcome
 from lambdacat.interpreters.run import check_plan, outcome_of
 from lambdacat.machine.environment import Environment
@@ -90,4 +89,4 @@ async def arun(
 
         return await arun_watched(plan, value, context_of(context), limits, observers)
     driver = driver_of(context_of(context), limits)
-    return outcome_of(await Enclosed(driver.iterate((plan, value, None))))
+    return outcome_of(await driver.enclosed((plan, value, None)))

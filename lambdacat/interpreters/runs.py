@@ -183,7 +183,6 @@ async def arun_durable(
     again: bool = False,
 ) -> tuple[Outcome[Any], History | None]:
     """``arun`` with a journal, and what its journal then knows; None when nothing was run."""
-    from lambdacat.interpreters.arun import Enclosed
     from lambdacat.interpreters.durable import Tick
 
     # A journal that has owners is a file or a server: it is waited for in a thread.
@@ -200,7 +199,7 @@ async def arun_durable(
             _prepared(driver.env, history, epoch)
             history.tick = Tick(history, driver.env)
             try:
-                ended = await Enclosed(driver.iterate((plan, given, None)))
+                ended = await driver.enclosed((plan, given, None))
             finally:
                 await history.tick.close()
             outcome = _ended(history, ended)

@@ -12,7 +12,7 @@ from lambdacat.effects.direct import Direct
 from lambdacat.effects.writer import Writer
 from lambdacat.event import Ended, Trace
 from lambdacat.fault import Outcome
-from lambdacat.interpreters.arun import Enclosed, driver_of
+from lambdacat.interpreters.arun import driver_of
 from lambdacat.interpreters.recording import (
     Begin,
     Bundle,
@@ -190,7 +190,7 @@ async def _awatched(
     driver = driver_of(context, limits, table=_TABLE, kind=watched_driver)
     recorder = Recorder(driver.env.clock, observers)
     driver.env.recorder = recorder
-    return outcome_of(await Enclosed(driver.iterate((plan, value, None)))), recorder
+    return outcome_of(await driver.enclosed((plan, value, None))), recorder
 
 
 async def arun_watched(
