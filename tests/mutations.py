@@ -90,7 +90,10 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation("machine/meaning.py", "    if kind is TRIES:\n        return data[1]", "    if kind is TRIES:\n        return value"),
     Mutation("telling.py", "while trace is not None and is_kernel(trace.tb_frame):", "while False:"),
     Mutation("effects/direct.py", "self.own = copy_context() if outer is None else outer.copy()", "self.own = outer"),
-    Mutation("effects/on_asyncio.py", "        rows.sort()", "        rows.sort(reverse=True)"),
+    Mutation("effects/branches.py", "        rows.sort()", "        rows.sort(reverse=True)"),
+    Mutation("effects/cancelling.py", "            self._cancels += 1\n            self._task.cancel()", "            self._cancels += 1"),
+    Mutation("effects/cancelling.py", "        for _ in range(self._cancels):\n            self._task.uncancel()", "        pass"),
+    Mutation("state/forgets.py", "return None if count > len(self.keys) else self.keys[len(self.keys) - count :]", "return self.keys[len(self.keys) - count :]"),
     Mutation("effects/on_asyncio.py", "        if group.running:\n            await group.stop()", "        if False:\n            await group.stop()"),
     # values at rest
     Mutation("codec/text.py", "    if len(made) != len(pairs):", "    if False:"),
@@ -177,7 +180,11 @@ def guards(mutation: Mutation) -> tuple[Guard, ...]:
         files = ("tests/test_ownership.py", "tests/test_journals.py", "tests/test_journal_damage.py")
         durable = (JOURNALS, ("tests/test_durable.py",), files)
         return (*KERNEL, *durable) if mutation.file.startswith("machine/") else durable
-    if mutation.file.startswith("effects/on_asyncio"):
+    if mutation.file == "effects/cancelling.py":
+        return (("tests/test_outside_cancellation.py",), CONCURRENT)
+    if mutation.file.startswith("state/"):
+        return (("tests/test_memory.py",),)
+    if mutation.file in ("effects/branches.py", "effects/on_asyncio.py"):
         return (("tests/test_cases_parallel.py", "tests/test_determinism.py"), CONCURRENT)
     return KERNEL
 

@@ -49,7 +49,9 @@ UPWARD: dict[tuple[str, str], str] = {
 
 LOOPS: dict[str, tuple[str, str]] = {
     "effects/concurrent.py": ("anyio", "waits, scopes and threads that both loops have"),
-    "effects/on_asyncio.py": ("anyio asyncio", "branches as tasks of asyncio"),
+    "effects/branches.py": ("asyncio", "branches as tasks of asyncio"),
+    "effects/cancelling.py": ("anyio asyncio", "how tasks of asyncio are cancelled"),
+    "effects/on_asyncio.py": ("anyio asyncio", "deadlines, threads and whole runs on asyncio"),
     "effects/on_trio.py": ("anyio trio", "branches as tasks of trio"),
     "interpreters/arun.py": ("anyio asyncio", "asks which loop is running, for its clock and its permits"),
     "interpreters/durable.py": ("anyio", "entries are written by a thread, which a cancelled run still waits for"),

@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar, final
 
 from lambdacat.bound import Limits
 from lambdacat.context import Context, context_of
-from lambdacat.effects.on_asyncio import outlast
+from lambdacat.effects.cancelling import outlast
 from lambdacat.event import Ended, Event
 from lambdacat.interpreters.journal import Journal, check_journal
 from lambdacat.interpreters.run import check_plan

@@ -1,0 +1,152 @@
+"""How a task of asyncio is cancelled: by its deadline, again after each grace, and not through a shield."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine
+from traceback import StackSummary
+from typing import Any
+
+import anyio
+
+from lambdacat.effects.concurrent import warn_overrun
+from lambdacat.effects.enclosed import frames_of
+from lambdacat.telling import is_kernel
+
+Task = asyncio.Task[Any]
+
+
+class Alarm:
+    """The deadline of one task: cancels it once, and again after each grace that it lets pass."""
+
+    __slots__ = ("_before", "_grace", "_handle", "_loop", "_patience", "_task", "cancels")
+
+    def __init__(self, grace: float) -> None:
+        self._loop = asyncio.get_running_loop()
+        task = asyncio.current_task()
+        assert task is not None
+        self._task = task
+        self._grace = grace
+        self._handle: asyncio.Handle | None = None
+        self.cancels = 0
+        self._patience = 0.0
+        self._before: int = self._task.cancelling()
+
+    @property
+    def fired(self) -> bool:
+        """Whether it has cancelled the task."""
+        return self.cancels > 0
+
+    def set(self, when: float | None) -> None:
+        """Go off at ``when``, or never."""
+        if self._handle is not None:
+            self._handle.cancel()
+        self._patience = 0.0
+        self._handle = None if when is None else self._loop.call_at(when, self._fire)
+
+    def _fire(self) -> None:
+        if not self.cancels and shielded(self._task) and self._loop.time() < self._given_up():
+            self._handle = self._loop.call_later(LOOK_AGAIN, self._fire)
+            return
+        if self.cancels and self._task not in STOPPING:
+            warn_overrun("a plan past its timeout", stack_of(self._task), self._grace, then="cancelled again")
+        if not self.cancels or self._task not in STOPPING:
+            self.cancels += 1
+            self._task.cancel()
+        self._handle = self._loop.call_later(max(self._grace, 0.001), self._fire)
+
+    def _given_up(self) -> float:
+        """When a shield is no longer waited for."""
+        self._patience = self._patience or self._loop.time() + self._grace
+        return self._patience
+
+    def disarm(self) -> bool:
+        """Take back its own cancellations; whether the task has no other."""
+        self.set(None)
+        for _ in range(self.cancels):
+            self._task.uncancel()
+        self.cancels = 0
+        return bool(self._task.cancelling() <= self._before)
+
+
+class Insistence:
+    """A cancellation from outside a run: it comes again after each grace that the clean-up lets pass."""
+
+    __slots__ = ("_cancels", "_grace", "_handle", "_loop", "_task")
+
+    def __init__(self, task: Task, grace: float) -> None:
+        self._task = task
+        self._grace = grace
+        self._cancels = 0
+        self._loop = asyncio.get_running_loop()
+        self._handle = self._loop.call_later(max(grace, 0.001), self._fire)
+        INSISTING.add(task)
+
+    def _fire(self) -> None:
+        if self._task not in STOPPING:
+            warn_overrun("a run", stack_of(self._task), self._grace, then="cancelled again")
+            self._cancels += 1
+            self._task.cancel()
+        self._handle = self._loop.call_later(max(self._grace, 0.001), self._fire)
+
+    def over(self) -> None:
+        """The run has ended: what was added to the cancellation from outside is taken back."""
+        self._handle.cancel()
+        INSISTING.discard(self._task)
+        for _ in range(self._cancels):
+            self._task.uncancel()
+
+
+INSISTING: set[Task] = set()
+"""Tasks whose cancellation comes again already: of runs inside one another the outermost sees to it."""
+
+STOPPING: set[Task] = set()
+"""Tasks that wait for their cancelled branches; cancelling them again would only interrupt the waiting."""
+
+
+LOOK_AGAIN = 0.002
+"""Units: seconds between two looks at whether a task has left its shielded section."""
+
+
+def shielded(task: Task) -> bool:
+    """Whether a task stands in a section that it shields from cancellation.
+
+    A native cancellation would cut through the shield. What anyio knows of a task has no public name; without it a
+    shielded section is cancelled like any other.
+    """
+    if task in STOPPING:
+        return False  # it waits for its own branches behind a shield of ours, and keeps the cancellation for later
+    states = getattr(sys.modules.get("anyio._backends._asyncio"), "_task_states", None)
+    state = states.get(task) if states is not None else None
+    scope = getattr(state, "cancel_scope", None)
+    while scope is not None:
+        if scope.shield:
+            return True
+        scope = getattr(scope, "_parent_scope", None)
+    return False
+
+
+_LINES = 6
+"""How many frames of a late clean-up are shown."""
+
+
+def stack_of(task: Task) -> str:
+    """Where a suspended task stands, in the user's own code as far as there is any."""
+    frames = list(frames_of(task.get_coro()))
+    theirs = [frame for frame in frames if not is_kernel(frame)] or frames
+    rows = ((frame, frame.f_lineno) for frame in theirs[-_LINES:])
+    return "".join(StackSummary.extract(rows).format())
+
+
+async def outlast(done: Callable[[], bool], wait: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Wait until ``done()``, whatever cancels the waiting; a cancellation in between is raised at the end."""
+    held: BaseException | None = None
+    with anyio.CancelScope(shield=True):
+        while not done():
+            try:
+                await wait()
+            except asyncio.CancelledError as error:
+                held = error
+    if held is not None:
+        raise held
