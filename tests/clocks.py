@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -14,6 +15,8 @@ import trio
 from lambdacat.testing.loop import VirtualLoop, virtual_trio_run
 
 T = TypeVar("T")
+SWEEP_SECONDS = float(os.environ.get("LAMBDACAT_SWEEP_SECONDS", "50"))
+"""How long one full count may take, at most."""
 Runner = Callable[[Callable[..., Awaitable[Any]]], Any]
 
 

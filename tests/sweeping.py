@@ -11,6 +11,8 @@ from lambdacat.testing.proving import rotating_seed
 
 SECONDS = float(os.environ.get("LAMBDACAT_SUITE_SECONDS", "60"))
 """For each suite, however many cases it has."""
+PLAIN = 8
+"""Examples of a law in the plain count. The first is nearly always the simplest plan there is, which tells little."""
 MOST = 10_000
 """Examples after which a case has had enough."""
 BATCH = 100

@@ -121,7 +121,7 @@ def test_a_node_of_a_sequence_is_small(n: int) -> None:
     size = tracemalloc.get_traced_memory()[0] / n
     tracemalloc.stop()
     print(f"{size:.0f} bytes a node")
-    assert size <= 400
+    assert size <= 200
     assert run(plan, 0) == Success(n)
 
 

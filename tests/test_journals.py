@@ -25,7 +25,7 @@ def place() -> Iterator[Path]:
 
 @pytest.mark.parametrize("law", journal_laws(SqliteJournal("runs.db", run_id="a run")), ids=law_name)
 def test_the_sqlite_journal_keeps_the_laws(law: Law, place: Path) -> None:
-    prove(law_name(law), partial(law, lambda name: SqliteJournal(place, run_id=name)), max_examples=2)
+    prove(law_name(law), partial(law, lambda name: SqliteJournal(place, run_id=name)), max_examples=4)
 
 
 @pytest.mark.sweep

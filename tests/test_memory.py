@@ -445,7 +445,7 @@ def test_what_left_for_lack_of_room_is_no_change_that_could_conflict() -> None:
     done = value_of(remember("x", 1) & remember("a", "new"), state)
     assert sorted(done.memory) == ["a", "x"]
     nested = value_of((remember("x", 1) & remember("y", 1)) & remember("a", "new"), state)
-    assert "a" in nested.memory or len(nested.memory) == 2
+    assert len(nested.memory) == 2
     inner = merge(state.memory, (remembered(state.memory, "x", 1), remembered(state.memory, "y", 1)))
     assert "a" in merge(state.memory, (inner, remembered(state.memory, "a", "new", origin=Origin(99.0))))
 
@@ -480,7 +480,7 @@ def test_bounds_that_two_branches_change_are_a_conflict() -> None:
 
 @pytest.mark.parametrize("memory", MEMORIES, ids=lambda memory: repr(memory.capacity)[8:] + type(memory.clash).__name__)
 def test_memories_obey_their_laws(memory: Memory) -> None:
-    check_memory_laws(memory, max_examples=3)
+    check_memory_laws(memory, max_examples=5)
 
 
 @pytest.mark.sweep

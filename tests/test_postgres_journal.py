@@ -54,7 +54,7 @@ def opens(postgres_server: Postgres) -> Callable[[str], PostgresJournal]:
 
 @pytest.mark.parametrize("law", LAWS, ids=law_name)
 def test_it_keeps_the_laws_of_journals(law: Law, opens: Callable[[str], PostgresJournal]) -> None:
-    prove(law_name(law), partial(law, opens), max_examples=1)
+    prove(law_name(law), partial(law, opens), max_examples=3)
 
 
 @pytest.mark.sweep

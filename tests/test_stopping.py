@@ -71,7 +71,8 @@ def test_sigterm_cleans_up_and_the_run_can_be_resumed(say: Say, spec: Spec, proc
         assert (found.status, found.steps, found.crashes, found.owner) == ("unfinished", 1, 0, None)
         code, out, err = say("runs", "resume", f"{plan}.db", "a", "--plan", spec(plan))
         assert (code, json.loads(out.removeprefix("asleep\n"))["words"], err) == (0, 2, "")
-    assert done() == ["more"] * 3 + ["cleaned"] + ["cleaned", "more", "more", "more"] or done().count("more") == 6
+    assert done().count("more") == 6
+    assert "cleaned" in done()
 
 
 @pytest.mark.sweep

@@ -138,8 +138,6 @@ def test_what_an_action_spends_stands_on_its_span() -> None:
         ctx.spend(tokens=n, money=0.5)
         return n
 
-    seen: list[Any] = []
-    run(spender, 7, observers=[seen.append])
     spans = traced(spender)(7).log.spans
     assert [(span.tokens, span.money) for span in spans] == [(7, 0.5)]
 

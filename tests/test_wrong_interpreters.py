@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 from hypothesis import Phase
+from sweeping import PLAIN
 
 import lambdacat
 from lambdacat import Failure, Plan, Success, collect, identity, run
@@ -221,4 +222,4 @@ def test_a_mistake_is_told_by_its_law(law: str, monkeypatch: pytest.MonkeyPatch)
     # Any example will do here: making it the least one is what takes the time.
     monkeypatch.setattr(proving, "Phase", SimpleNamespace(generate=Phase.generate, shrink=Phase.generate))
     with pytest.raises(AssertionError, match=rf"\Alaw '{law}' does not hold: (?!checking it raised)"):
-        prove(law, partial(LAWS[law], wrong), max_examples=400)
+        prove(law, partial(LAWS[law], wrong), max_examples=PLAIN)
