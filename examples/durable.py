@@ -10,7 +10,7 @@ Output:
     first process: pack
     first process: book
     killed while the courier had not answered
-    run 'order 7' can go on (unfinished; 2 steps are done)
+    run 'order 7' can go on (unfinished; steps done: 2)
     second process: book
     second process: tell
     Order(item='lamp', price=42, box='small', courier='tomorrow', told=True)

@@ -13,12 +13,12 @@ Output:
     Comparisons can be chained arbitrarily, e.g., ... [1]...
     [1] topic:comparisons
     ...
-    confidence 0... after ... rounds
+    confidence 0... in round ...
     ? How does `with` work?
     The "with" statement is used to wrap the execution of a block with methods defined by a context manager ... [1]...
     [1] topic:with
     ...
-    confidence 0... after ... rounds
+    confidence 0... in round ...
 """
 
 import asyncio
@@ -35,7 +35,7 @@ def as_text(done: Inquiry) -> str:
     if done.answer is None:
         return "no answer"
     sources = [f"[{number}] {each.passage.locator}" for number, each in enumerate(done.answer.sources, 1)]
-    sure = f"confidence {done.answer.confidence:.2f} after {done.lookup.query.round + 1} rounds"
+    sure = f"confidence {done.answer.confidence:.2f} in round {done.lookup.query.round + 1}"
     return "\n".join((done.answer.text, *sources, sure))
 
 

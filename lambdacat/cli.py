@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Never, TextIO
 
 from lambdacat.arguments import count, path
 from lambdacat.runs_cli.words import CONTEXT, begin, journal_words, runs_words
@@ -58,11 +58,18 @@ class _Version(argparse.Action):
         parser.exit()
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says in one line what is wrong with the words of a command."""
+
+    def error(self, message: str) -> Never:
+        self.exit(2, f"{self.prog}: {message}; {self.prog} --help has the words\n")
+
+
 def _parser() -> argparse.ArgumentParser:
     """The words that the command line knows."""
-    common = argparse.ArgumentParser(add_help=False)
+    common = _Parser(add_help=False)
     common.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help="show tracebacks of errors")
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="lambdacat",
         description="Run, forecast, draw and check plans, and answer questions with one.",
         epilog=EPILOG,
@@ -154,6 +161,8 @@ def _run(given: argparse.Namespace) -> Shown:
 
     if given.journal is not None and given.run_id:
         return begin(given)
+    if given.run_id == "":
+        raise UsageError("--run-id is the name of the run, and cannot be empty")
     if given.journal is not None or given.run_id is not None:
         raise UsageError("a durable run needs both --journal, its file, and --run-id, its name")
     return commands.run(given.plan, given.input, given.mode, given.context)

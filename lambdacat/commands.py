@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
-from lambdacat.shown import FAILED, Shown, UsageError, as_json, fields_of
+from lambdacat.shown import FAILED, WAITING, Shown, UsageError, as_json, fields_of
 from lambdacat.text_forms import FORMS, TextForm
 
 if TYPE_CHECKING:
@@ -346,12 +346,22 @@ def context_named(spec: str | None) -> Context:
 
 
 def run(spec: str, given: str | None, mode: Literal["async", "sync"], context: str | None = None) -> Shown:
-    """The result of a plan; a fault is exit code 1."""
-    from returns.result import Success
+    """The result of a plan; a fault is exit code 1, a question exit code 3."""
+    from returns.result import Failure, Success
+
+    from lambdacat.fault import Waiting
 
     plan = load(spec)
-    outcome = _outcome(plan, value_for(plan, given), mode, context_named(context))
-    return Shown(as_json(outcome.unwrap())) if isinstance(outcome, Success) else faulted(outcome.failure())
+    match _outcome(plan, value_for(plan, given), mode, context_named(context)):
+        case Success(made):
+            return Shown(as_json(made))
+        case Failure(Waiting() as waiting):
+            hint = "to answer it and go on, keep the run: --journal FILE --run-id NAME"
+            return Shown("", WAITING, f"{waiting}\n{hint}")
+        case Failure(fault):
+            return faulted(fault)
+        case other:
+            raise AssertionError(f"{other!r} is no outcome")
 
 
 def faulted(fault: Fault) -> Shown:

@@ -12,6 +12,9 @@ from lambdacat.text_forms import written
 FAILED = 1
 """Exit code of a fault, of findings and of a broken law."""
 
+WAITING = 3
+"""Exit code of a run that waits for an answer."""
+
 
 class UsageError(Exception):
     """What a user asked for cannot be done; the message is one line."""

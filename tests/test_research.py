@@ -93,6 +93,37 @@ def test_one_thread_and_an_event_loop_agree(cache: Path, question: str) -> None:
     assert value_or_raise(run(research, Inquiry(question, Corpus(cache=cache)))) == inquired(question, cache)
 
 
+@pytest.mark.parametrize(
+    ("question", "said"),
+    [
+        ("why was Kafka rejected", "Kafka was rejected in favour of Redis streams"),
+        ("when do deploys happen", "deploys happen every Tuesday at ten"),
+        ("where is the wifi password", "the office wifi password is on the fridge"),
+        ("what does quokka do", "Quokka does hopping."),
+    ],
+)
+def test_short_notes_that_are_no_sentences_are_quoted(cache: Path, tmp_path: Path, question: str, said: str) -> None:
+    (tmp_path / "list.md").write_text(
+        "- retries: at most three, with jitter\n- deploys happen every Tuesday at ten\n"
+        "- Kafka was rejected in favour of Redis streams\n",
+        encoding="utf-8",
+    )
+    (tmp_path / "one.txt").write_text("the office wifi password is on the fridge\n", encoding="utf-8")
+    (tmp_path / "q.py").write_text('"""Quokka does hopping."""\n', encoding="utf-8")
+    done = inquired(question, cache, tmp_path)
+    assert done.answer is not None
+    assert said in done.answer.sentences[0].text
+    assert "retries" not in done.answer.text
+
+
+def test_who_quotes_nothing_is_not_confident(cache: Path, tmp_path: Path) -> None:
+    (tmp_path / "code.py").write_text("def quokka(hopping):\n    return hopping\n", encoding="utf-8")
+    (tmp_path / "short.md").write_text("# Quokka hopping\n\nyes\n", encoding="utf-8")
+    done = inquired("quokka hopping", cache, tmp_path)
+    assert done.answer is not None
+    assert (done.answer.sentences, done.answer.confidence) == ((), 0.0)
+
+
 def test_a_folder_is_one_more_source(cache: Path, notes: Path) -> None:
     done = inquired("how long is green tea steeped", cache, notes)
     assert locators(done)[0] == "file:tea.md:3"

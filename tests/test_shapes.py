@@ -232,7 +232,7 @@ def test_what_may_be_resumed_says_how_far_it_has_come() -> None:
     run(PLAN, Desk(), journal=journal)
     said = can_resume(PLAN, journal)
     assert (said.run, said.done, said.status) == ("r7", 3, "success")
-    assert str(said) == "run 'r7' can go on (success; 3 steps are done)"
+    assert str(said) == "run 'r7' can go on (success; steps done: 3)"
     past = past_of(journal)
     assert past is not None
 

@@ -55,7 +55,7 @@ def taken_up(plan: Plan[Any, Any], value: Any, journal: Journal, context: Contex
     past = past_of(journal)
     if past is None:
         if value is RECORDED:
-            raise ValueError(f"there is no run to resume: {_called(journal)} is empty")
+            raise ValueError(f"there is no run to resume: {_called(journal)} has no entries{_of_run(journal)}")
         history.begin(plan, value, _run_id(journal), context.seed, context.wall())
         return history, value
     given = history.codecs.from_tree(past.begin["input"])
@@ -76,6 +76,11 @@ def _run_id(journal: Journal) -> str:
 
 def _called(journal: Journal) -> str:
     return getattr(journal, "name", None) or type(journal).__name__
+
+
+def _of_run(journal: Journal) -> str:
+    run = getattr(journal, "run_id", "")
+    return f" of a run {run!r}" if run else ""
 
 
 def _short(value: object) -> str:
@@ -295,7 +300,7 @@ class Resumable:
 
     def __str__(self) -> str:
         if self.change is None:
-            return f"run {self.run!r} can go on ({self.status}; {self.done} steps are done)"
+            return f"run {self.run!r} can go on ({self.status}; steps done: {self.done})"
         return f"run {self.run!r} cannot go on: {self.change}"
 
 
@@ -308,7 +313,7 @@ def can_resume(plan: Plan[Any, Any], journal: Journal) -> Resumable:
     check_plan("can_resume", plan)
     past = past_of(journal)
     if past is None:
-        raise ValueError(f"there is no run to resume: {_called(journal)} is empty")
+        raise ValueError(f"there is no run to resume: {_called(journal)} has no entries{_of_run(journal)}")
     difference = compared(past.begin["plan"], plan)
     change = difference.fault() if isinstance(difference, Change) else migration_change(past, codecs_of(plan, journal))
     done = sum(document["kind"] == "done" for document in past.documents)

@@ -15,10 +15,9 @@ from lambdacat.fault import Fault, Outcome, PlanChanged, Question, Waiting, head
 from lambdacat.interpreters.journal import Document
 from lambdacat.interpreters.replaying import Replayed
 from lambdacat.interpreters.runs import questions
-from lambdacat.runs_cli.refusing import WAITING
 from lambdacat.runs_cli.tables import counted, question_document, questions_table
 from lambdacat.runs_cli.words import Form
-from lambdacat.shown import FAILED, Shown, UsageError, as_json
+from lambdacat.shown import FAILED, WAITING, Shown, UsageError, as_json
 from lambdacat.store.runs_at_rest import journal_at_rest
 from lambdacat.terminal import plain
 

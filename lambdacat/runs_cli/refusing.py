@@ -18,9 +18,6 @@ from lambdacat.store.runs_at_rest import NoJournal, NoRun, RunAtRest, run_in
 
 P = ParamSpec("P")
 
-WAITING = 3
-"""Exit code of a run that waits for an answer."""
-
 BUSY = 4
 """Exit code when another process owns the run."""
 

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
         origins,
     )
     from lambdacat.testing.storables import portrait, storables
+    from lambdacat.testing.store_laws import check_store_laws
+    from lambdacat.testing.store_trial import STORE_CODECS
     from lambdacat.testing.strategies import lenses, number_plans, plans, states, suspending_plans
     from lambdacat.testing.stubbing import Answer, stub
     from lambdacat.testing.suites import SUITES, LawResult, check_interpreter_laws, interpreters, run_suites
@@ -48,6 +50,8 @@ __getattr__, __dir__ = later(
         "optic_laws": "check_lens_laws check_prism_laws check_traversal_laws",
         "storables": "portrait storables",
         "journal_laws": "check_journal_laws",
+        "store_laws": "check_store_laws",
+        "store_trial": "STORE_CODECS",
         "state_laws": "Edit Evidence capacities check_belief_laws check_memory_laws edits evidence memories origins",
         "strategies": "lenses number_plans plans states suspending_plans",
         "sample": "Sample",
@@ -60,6 +64,7 @@ __getattr__, __dir__ = later(
 
 
 __all__ = [
+    "STORE_CODECS",
     "SUITES",
     "Answer",
     "Called",
@@ -82,6 +87,7 @@ __all__ = [
     "check_memory_laws",
     "check_merge_laws",
     "check_prism_laws",
+    "check_store_laws",
     "check_traversal_laws",
     "edits",
     "evidence",

@@ -326,17 +326,23 @@ def confidence(query: Query, ranked: Sequence[Scored]) -> float:
 SOURCES = 5
 """Sources that an answer lists at most."""
 
+_NO_TEXT = re.compile(r"\+--|\||\*\*PEP|@\w|((async )?def|class) \w+.*:|import \w|from \S+ import ")
 _PROSE = re.compile(r"[\"'(]*[A-Z*`\d]")
 _DOCUMENTED = re.compile(r"[\w.]+(\(.*\))?: \w")
 _END = re.compile(r"(?<=[.!?])(?<!e\.g\.)(?<!i\.e\.)(?<!cf\.)(?<!etc\.)[\"')\]]*\s+(?=[\"'(*`]*[A-Z])")
 
 
-def _sentences(text: str) -> Iterator[str]:
-    """Yield the sentences of a passage; grammar, tables, code and what only announces them are none."""
+def _paragraphs(text: str) -> Iterator[str]:
+    """Yield the paragraphs and the items of lists of a passage, each on one line; grammar, tables and code are none."""
     for paragraph in re.split(r"\n\s*\n|\n(?=\s*[*-] )", text):
         flat = re.sub(r"^[*-] ", "", " ".join(paragraph.split()))
-        if "::=" in flat or ">>> " in flat or flat.startswith(("+--", "**PEP")):
-            continue
+        if "::=" not in flat and ">>> " not in flat and not _NO_TEXT.match(flat):
+            yield flat
+
+
+def _sentences(text: str) -> Iterator[str]:
+    """Yield the sentences of a passage; what only announces something is none."""
+    for flat in _paragraphs(text):
         # A docstring's first line says what a thing is, often without a full stop.
         documented = _DOCUMENTED.match(flat)
         if not documented and not _PROSE.match(flat):
@@ -347,9 +353,14 @@ def _sentences(text: str) -> Iterator[str]:
 
 
 def _rows(text: str) -> list[str]:
-    """The rows of the tables of a passage, without their frames."""
+    """The rows of the tables of a passage, without their frames, and its short notes, which need not be sentences."""
     rows = re.findall(r"^\s*\|(.*)\|\s*$", text, re.MULTILINE)
-    return [" ".join(row.replace("|", " ").split()) for row in rows]
+    notes = [flat for flat in _paragraphs(text) if 2 <= flat.count(" ") < _NOTE and flat[-1] != ":"]
+    return [*(" ".join(row.replace("|", " ").split()) for row in rows), *notes]
+
+
+_NOTE = 40
+"""Words of a note at most; what is longer and no sentence is no answer either."""
 
 
 def _values(query: Query, texts: Sequence[str]) -> list[float]:
@@ -361,7 +372,7 @@ def _values(query: Query, texts: Sequence[str]) -> list[float]:
 
 
 def _telling(query: Query, source: Scored, most: int) -> tuple[str, ...]:
-    """The sentences of a source that say most of the query, in their order; rows of a table, if none says anything."""
+    """The sentences of a source that say most of the query, in their order; a row or note, if none says anything."""
     found = list(dict.fromkeys(_sentences(source.passage.text)))
     values = _values(query, found)
     rows = _rows(source.passage.text)
@@ -388,4 +399,4 @@ def compose(query: Query, ranked: Sequence[Scored]) -> Answer:
             # "str.zfill" and "bytes.zfill" say the same.
             if all(len(words & other) < 0.8 * len(words) for other in quoted):
                 quoted[words] = Sentence(sentence, number)
-    return Answer(tuple(quoted.values()), sources, confidence(query, ranked))
+    return Answer(tuple(quoted.values()), sources, confidence(query, ranked) if quoted else 0.0)
