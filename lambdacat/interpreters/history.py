@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lambdacat.codec import Codecs, StateCorrupt
+from lambdacat.codec import Codecs, NotStorable, StateCorrupt
 from lambdacat.fault import PlanChanged, TimedOut
 from lambdacat.interpreters.journal import (
     FORMAT,
@@ -143,7 +143,10 @@ class History:
         try:
             document |= outcome_tree(node, given, made, self.codecs)
         except Exception as error:  # noqa: BLE001  also a codec of the user's: nothing may depend on what is not kept
-            error.add_note(f"the result of {node.name}, at {key}, cannot be kept in the journal")
+            spot = f"what {node.name} gave (at {key or 'the top'})"
+            if isinstance(error, NotStorable):
+                error.root = f"{spot}, of class {error.root or type(made).__qualname__},"
+            error.add_note(f"{spot} cannot be kept in the journal")
             raise Halt(error) from None
         return document
 
