@@ -30,7 +30,10 @@ class FootprintConflict(PlanError):
 @final
 @frozen(kw_only=True)
 class Footprint:
-    """Places and resources a plan may read and write: an upper bound. The empty path is the whole value."""
+    """Places and resources a plan may read and write: an upper bound. The empty path is the whole value.
+
+    Places more than 32 steps below the focuses around them are told by what they are parts of.
+    """
 
     reads: frozenset[Place]
     writes: frozenset[Place]
@@ -98,9 +101,16 @@ def read_by(test: Any) -> frozenset[Place]:
     return frozenset({test.place if isinstance(test, Lens) else EVERYTHING})
 
 
+_DEEPEST = 32
+"""Steps of a place below one focus. What lies deeper counts as the whole part: or each level would copy all below it."""
+
+
 def _inside(node: Focus[Any, Any], inner: Touch) -> Touch:
     """The footprint of a focused plan, seen from the whole."""
     optic = node.reads
+    if any(len(spot) > _DEEPEST for spot in (*inner.reads, *(spot for spot, _ in inner.declared))):
+        writes = inner.opaque or bool(inner.declared)
+        inner = Touch(frozenset({EVERYTHING}), resources=inner.resources, opaque=writes)
     if not isinstance(optic, Traversal):  # ``each`` alone: the whole value is the collection
         return Touch(frozenset({EVERYTHING}), resources=inner.resources, opaque=True)
     place, within = optic.place, is_merged(optic.root, optic.place)

@@ -290,7 +290,6 @@ def ways(name: str, case: Case) -> None:
 
 EVERY = [*INTERPRETERS, *LOOKS]
 LOOKS_AT_PLACES = ("check", "footprint", "dry_run of a value")
-"""What they take of nested focuses is not linear: see the test that is expected to fail."""
 
 
 # --- sequences and nests ---------------------------------------------------------------------------------------------
@@ -299,14 +298,14 @@ LOOKS_AT_PLACES = ("check", "footprint", "dry_run of a value")
 @pytest.mark.parametrize("name", EVERY)
 def test_plans_deeper_than_the_python_stack_mean_the_same_everywhere(name: str) -> None:
     """R-S1, R-S2: a thousand levels, which one call a level could not enter; of forks, which are more, fifty."""
-    for shape in ("scattered", "choose" if name in LOOKS_AT_PLACES else "focus", "parallel"):
+    for shape in ("scattered", "focus", "parallel"):
         ways(name, SHAPES[shape](500 if shape == "parallel" else 1_000))
 
 
 @pytest.mark.sweep
 @pytest.mark.parametrize(
     ("name", "shape"),
-    [(name, shape) for name in EVERY for shape in SHAPES if shape != "focus" or name not in LOOKS_AT_PLACES],
+    [(name, shape) for name in EVERY for shape in SHAPES],
 )
 def test_plans_of_full_size_mean_the_same_everywhere_in_linear_time(name: str, shape: str) -> None:
     """R-S1, R-S2: ten times the size costs far less than a hundred times the time."""
@@ -320,7 +319,7 @@ def test_plans_of_full_size_mean_the_same_everywhere_in_linear_time(name: str, s
         del case
         gc.collect()
     print(f"{name}, {shape}: {1e6 * seconds[1] / FULL:.1f} us a node, 10 times as large {seconds[1] / seconds[0]:.1f}")
-    assert seconds[1] < 40 * max(seconds[0], 0.02)
+    assert seconds[1] < 40 * seconds[0]
 
 
 @pytest.mark.sweep
@@ -390,7 +389,7 @@ def test_a_watched_fault_costs_memory_in_proportion_to_its_depth(name: str) -> N
 @pytest.mark.parametrize("name", LOOKS_AT_PLACES)
 def test_a_look_at_nested_focuses_costs_memory_in_proportion_to_their_depth(name: str) -> None:
     """R-S2: four times as deep is about four times as much."""
-    cases = [focused(n) for n in (15, 60)]
+    cases = [focused(n) for n in (100, 400)]
     small, large = (peak_bytes(lambda case=case: LOOKS[name](case)) for case in cases)  # type: ignore[misc]
     print(f"{small} bytes, four times as deep {large}")
     assert large < 6 * small
