@@ -102,7 +102,7 @@ def read_by(test: Any) -> frozenset[Place]:
 
 
 _DEEPEST = 32
-"""Steps of a place below one focus. What lies deeper counts as the whole part: or each level would copy all below it."""
+"""Steps of a place below one focus. Deeper ones count as the whole part: or each level would copy all below it."""
 
 
 def _inside(node: Focus[Any, Any], inner: Touch) -> Touch:

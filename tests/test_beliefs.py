@@ -355,7 +355,7 @@ def test_beliefs_obey_their_laws_many_times(beliefs: Beliefs) -> None:
 @pytest.mark.sweep
 def test_the_law_check_finds_sums_that_were_rounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lambdacat.state.exact.exact", lambda parts: (sum(parts),))
-    with pytest.raises(AssertionError, match="law 'the (order|grouping) of evidence cannot be seen' does not"):
+    with pytest.raises(AssertionError, match=r"law 'the (order|grouping) of evidence cannot be seen' does not"):
         check_belief_laws(Beliefs(), max_examples=100)
 
 
