@@ -11,9 +11,9 @@ from tempfile import mkdtemp
 import pytest
 from hypothesis import HealthCheck, settings
 
-from lambdacat.testing.fixtures import virtual_clock
+from lambdacat.testing.fixtures import virtual_clock, virtual_loop
 
-__all__ = ["virtual_clock"]
+__all__ = ["virtual_clock", "virtual_loop"]
 
 _QUIET = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
 

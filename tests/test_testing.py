@@ -3,6 +3,7 @@
 import asyncio
 import threading
 import time
+from collections.abc import Callable
 from functools import reduce
 from typing import Any
 
@@ -166,6 +167,21 @@ def test_a_clock_for_run_moves_when_slept_on(virtual_clock: VirtualClock) -> Non
     plan = flaky.retry(Fixed(60.0).times(3))
     assert run(plan, "a", context=Context(clock=virtual_clock)) == Success("a")
     assert virtual_clock() == 120.0
+
+
+def test_a_test_on_virtual_time_is_one_for_each_loop(
+    virtual_loop: Callable[..., Any], request: pytest.FixtureRequest
+) -> None:
+    @task
+    async def nap(n: int) -> str:
+        await anyio.sleep(3600)
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return "trio"
+        return "asyncio"
+
+    assert virtual_loop(arun, nap, 1) == Success(request.node.callspec.params["virtual_loop"])
 
 
 def test_a_clock_makes_deadlines_of_run_pass(virtual_clock: VirtualClock) -> None:
