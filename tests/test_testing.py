@@ -184,6 +184,18 @@ def test_a_test_on_virtual_time_is_one_for_each_loop(
     assert virtual_loop(arun, nap, 1) == Success(request.node.callspec.params["virtual_loop"])
 
 
+def test_virtual_time_stands_still_while_a_thread_works(virtual_loop: Callable[..., Any]) -> None:
+    async def main() -> tuple[float, bool, float]:
+        begin = anyio.current_time()
+        with anyio.move_on_after(1) as scope:
+            await to_thread.run_sync(time.sleep, 0.05)
+        worked = anyio.current_time() - begin
+        await anyio.sleep(3600)
+        return worked, scope.cancelled_caught, anyio.current_time() - begin
+
+    assert virtual_loop(main) == (0.0, False, 3600.0)
+
+
 def test_a_clock_makes_deadlines_of_run_pass(virtual_clock: VirtualClock) -> None:
     @task
     def nap(n: int) -> int:

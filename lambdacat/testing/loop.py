@@ -11,6 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
+from math import inf
 from selectors import DefaultSelector
 from typing import Any, Literal, TypeVar
 
@@ -156,11 +157,23 @@ def virtual_asyncio_run(async_fn: Callable[..., Awaitable[T]], *args: Any, seed:
 
 
 def virtual_trio_run(async_fn: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
-    """``trio.run(async_fn, *args)`` on virtual time, which does not wait for worker threads."""
+    """``trio.run(async_fn, *args)`` on virtual time, which stands still while a worker thread works."""
     import trio
-    from trio.testing import MockClock
+    from trio.testing import MockClock, active_thread_count
 
-    made: T = trio.run(async_fn, *args, clock=MockClock(autojump_threshold=0))
+    clock = MockClock()
+
+    class Jumps(trio.abc.Instrument):
+        """Moves the clock to the next deadline when nothing can run. Trio's own jumps would leave threads behind."""
+
+        def before_io_wait(self, timeout: float) -> None:
+            left = trio.lowlevel.current_statistics().seconds_to_next_deadline
+            if timeout > 0 and left < inf and not active_thread_count():
+                clock.jump(max(0.0, left))
+                # What is due now is seen once the loop comes round again.
+                trio.lowlevel.current_trio_token().run_sync_soon(int)
+
+    made: T = trio.run(async_fn, *args, clock=clock, instruments=[Jumps()])
     return made
 
 
