@@ -26,7 +26,7 @@ from lambdacat.testing.proving import Draw, law_name, prove
 from lambdacat.testing.sample import CIRCLE, ITEMS, LEFT, Circle, Sample, Square
 from lambdacat.testing.suites import Case
 
-OTHERS = 3
+OTHERS = 4
 """Of the interpreters beside ``run``, one in so many is held to a law in the plain count: another one for each law."""
 
 
