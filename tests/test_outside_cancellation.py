@@ -155,6 +155,48 @@ def test_a_future_that_somebody_cancels_is_no_cancellation_of_the_run() -> None:
         assert virtual_asyncio_run(main) == ["waited"]
 
 
+@pytest.mark.parametrize("inside", ["asyncio", "anyio"])
+def test_a_timeout_inside_an_action_is_no_cancellation_of_the_run(inside: str) -> None:
+    @task
+    async def step(n: int) -> int:
+        if inside == "asyncio":
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(1):
+                    await asyncio.sleep(60)
+        else:
+            with anyio.move_on_after(1):
+                await asyncio.sleep(60)
+        await asyncio.sleep(10 * GRACE)
+        return n + 1
+
+    async def main() -> tuple[Any, float]:
+        """Cancelled in earnest, after that, it is insisted on as ever."""
+        outcome = await arun(step, 1, limits=Limits(grace=GRACE))
+        return outcome, (await cancelled_after(3 * GRACE + 1, step >> cleaning(3600, [])))[0]
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", GraceExceeded)
+        outcome, took = virtual_asyncio_run(main)
+    assert outcome.unwrap() == 2
+    assert took <= GRACE + 0.01
+
+
+def test_a_step_that_was_timed_out_before_is_insisted_on_when_it_is_cancelled() -> None:
+    @task
+    async def step(n: int) -> int:
+        with anyio.move_on_after(1):
+            await asyncio.sleep(60)
+        try:
+            await asyncio.sleep(60)
+        finally:
+            await asyncio.sleep(3600)
+        return n
+
+    with pytest.warns(GraceExceeded):
+        took, left = virtual_asyncio_run(cancelled_after, 30.0, step)
+    assert (took, left) == (pytest.approx(GRACE, abs=0.01), 1)
+
+
 def test_a_traced_run_ends_within_its_grace_too() -> None:
     async def main() -> float:
         loop = asyncio.get_running_loop()

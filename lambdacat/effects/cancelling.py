@@ -73,29 +73,47 @@ class Alarm:
 class Insistence:
     """A cancellation from outside a run: it comes again after each grace that the clean-up lets pass."""
 
-    __slots__ = ("_cancels", "_grace", "_handle", "_loop", "_task")
+    __slots__ = ("_before", "_cancels", "_grace", "_handle", "_others", "_task")
 
-    def __init__(self, task: Task, grace: float) -> None:
-        self._task = task
-        self._grace = grace
+    def __init__(self, grace: float, others: Callable[[], int]) -> None:
+        """``others``: how many cancellations are the run's own."""
+        task: Any = asyncio.current_task()
+        self._task: Task = task
+        self._before: int = task.cancelling()
+        self._grace = max(grace, 0.001)
+        self._others = others
         self._cancels = 0
-        self._loop = asyncio.get_running_loop()
-        self._handle = self._loop.call_later(max(grace, 0.001), self._fire)
-        INSISTING.add(task)
+        self._handle: asyncio.Handle | None = None
+
+    def thrown(self, error: BaseException) -> None:
+        """What the run is told by its event loop."""
+        if isinstance(error, asyncio.CancelledError) and self._task not in INSISTING and self._from_outside():
+            INSISTING.add(self._task)
+            self._handle = asyncio.get_running_loop().call_later(self._grace, self._fire)
+
+    def _from_outside(self) -> bool:
+        # A timeout inside an action takes its cancellation back; then there is nothing to insist on.
+        return self._task.cancelling() - self._cancels - self._others() > self._before
 
     def _fire(self) -> None:
+        if not self._from_outside():
+            self.over()
+            return
         if self._task not in STOPPING:
             warn_overrun("a run", stack_of(self._task), self._grace, then="cancelled again")
             self._cancels += 1
             self._task.cancel()
-        self._handle = self._loop.call_later(max(self._grace, 0.001), self._fire)
+        self._handle = asyncio.get_running_loop().call_later(self._grace, self._fire)
 
     def over(self) -> None:
-        """The run has ended: what was added to the cancellation from outside is taken back."""
-        self._handle.cancel()
-        INSISTING.discard(self._task)
+        """Take back what was added: the run has ended, or was not meant."""
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+            INSISTING.discard(self._task)
         for _ in range(self._cancels):
             self._task.uncancel()
+        self._cancels = 0
 
 
 INSISTING: set[Task] = set()

@@ -7,27 +7,34 @@ from contextvars import copy_context
 from types import FrameType
 from typing import Any
 
-Thrown = Callable[[BaseException], "Callable[[], object] | None"]
+
+def _nothing(*_: object) -> None:
+    pass
 
 
 class Enclosed:
     """A coroutine run in a copy of the caller's context variables: what it sets does not leak up.
 
     It stays in the caller's task: a task of its own would cost more than a small run, and be cancelled differently.
-    ``thrown`` is told of what is thrown into it, and gives what is to be called when it has ended, or None.
+    ``thrown`` is told of what is thrown into it, and ``over`` is called when it has ended.
     """
 
-    __slots__ = ("_thrown", "_work")
+    __slots__ = ("_over", "_thrown", "_work")
 
-    def __init__(self, work: Coroutine[Any, Any, Any], thrown: Thrown = lambda _: None) -> None:
+    def __init__(
+        self,
+        work: Coroutine[Any, Any, Any],
+        thrown: Callable[[BaseException], object] = _nothing,
+        over: Callable[[], object] = _nothing,
+    ) -> None:
         self._work = work
         self._thrown = thrown
+        self._over = over
 
     def __await__(self) -> Generator[Any, Any, Any]:
         enter, work = copy_context().run, self._work
         step: Callable[[Any], Any] = work.send
         given: Any = None
-        ended: Callable[[], object] | None = None
         try:
             while True:
                 try:
@@ -41,11 +48,10 @@ class Enclosed:
                     enter(work.close)
                     raise
                 except BaseException as error:  # noqa: BLE001  it is thrown into the work, which decides
-                    ended = ended or self._thrown(error)
+                    self._thrown(error)
                     given, step = error, work.throw
         finally:
-            if ended is not None:
-                ended()
+            self._over()
 
 
 def frames_of(awaited: Any) -> Iterator[FrameType]:

@@ -11,7 +11,7 @@ from typing import Any
 import anyio.lowlevel
 
 from lambdacat.effects.branches import Branches
-from lambdacat.effects.cancelling import INSISTING, STOPPING, Alarm, Insistence, outlast
+from lambdacat.effects.cancelling import STOPPING, Alarm, Insistence, outlast
 from lambdacat.effects.concurrent import Concurrent
 from lambdacat.effects.enclosed import Enclosed
 from lambdacat.machine.environment import Environment
@@ -78,15 +78,8 @@ class OnAsyncio(Concurrent):
         return asyncio.get_running_loop().time()
 
     def enclosed(self, state: State) -> Enclosed:
-        task: Any = asyncio.current_task()
-        before = task.cancelling()
-
-        def thrown(error: BaseException) -> Callable[[], object] | None:
-            own = 0 if self.alarm is None else self.alarm.cancels
-            outside = isinstance(error, asyncio.CancelledError) and task.cancelling() - own > before
-            return Insistence(task, self.env.limits.grace).over if outside and task not in INSISTING else None
-
-        return Enclosed(self.iterate(state), thrown)
+        insistence = Insistence(self.env.limits.grace, lambda: 0 if self.alarm is None else self.alarm.cancels)
+        return Enclosed(self.iterate(state), insistence.thrown, insistence.over)
 
     def arm(self) -> None:
         if self.alarm is None:
