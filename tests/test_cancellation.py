@@ -605,7 +605,8 @@ def test_a_blocking_loser_of_a_race_that_is_won_at_once_is_waited_for(on: Runner
 
     async def main() -> Any:
         found = set()
-        for turns in range(6):
+        # The more turns, the surer the thread has begun when the other branch wins.
+        for turns in (0, 1, 2, 3, 5, 50, 500, 5_000):
 
             @task
             async def turning(n: int, turns: int = turns) -> str:
