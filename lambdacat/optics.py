@@ -208,6 +208,13 @@ class Lens(Traversal[S, A]):
             self._get = getter_of(self.steps)
         return self._get
 
+    @property
+    def setter(self) -> Callable[[S, A], S]:
+        """The writing half as one plain callable, compiled once."""
+        if self._put is None:
+            self._put = setter_of(self.steps)
+        return self._put
+
     def __call__(self, whole: S) -> A:
         return self.getter(whole)
 
@@ -217,9 +224,7 @@ class Lens(Traversal[S, A]):
 
     def set(self, whole: S, part: A) -> S:
         """A copy of the whole with another part."""
-        if self._put is None:
-            self._put = setter_of(self.steps)
-        return self._put(whole, part)
+        return self.setter(whole, part)
 
     def where(self, test: Callable[[A], bool]) -> Condition[S]:
         """The condition that the part passes ``test``; its footprint is this lens alone."""

@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from lambdacat.place import Attr
-from lambdacat.record import Record, record_of
-
 
 class Awaitables(dict[type, bool]):
     """Whether values of a class can be awaited, looked up once for each class."""
@@ -54,7 +51,10 @@ def wired(
         return probed
     if wants:
         return lambda whole, context: put(whole, action(*take(whole), context))
-    return _spliced(action, reads, writes) or (lambda whole: put(whole, action(*take(whole))))
+    if len(reads) == 1:
+        get = reads[0].getter
+        return lambda whole: put(whole, action(get(whole)))
+    return lambda whole: put(whole, action(*take(whole)))
 
 
 def _taking(reads: tuple[Any, ...]) -> Callable[[Any], tuple[Any, ...]]:
@@ -86,48 +86,20 @@ def _putting(writes: tuple[Any, ...] | None) -> Callable[[Any, Any], Any]:
         case ():
             return lambda whole, result: whole
         case (only,):
-            put: Callable[[Any, Any], Any] = only.set
+            put: Callable[[Any, Any], Any] = only.setter
             return put
         case _:
             pass
 
+    setters = tuple(one.setter for one in writes)
+
     def put_each(whole: Any, result: Any) -> Any:
-        if type(result) is not tuple or len(result) != len(writes or ()):
+        if type(result) is not tuple or len(result) != len(setters):
             count = f"a tuple of {len(result)}" if type(result) is tuple else type(result).__name__
-            wanted = len(writes or ())
+            wanted = len(setters)
             raise TypeError(f"the action must return a tuple of {wanted} for its lenses, and returned {count}")
-        for one, part in zip(writes or (), result, strict=True):
-            whole = one.set(whole, part)
+        for put, part in zip(setters, result, strict=True):
+            whole = put(whole, part)
         return whole
 
     return put_each
-
-
-def _field(optic: Any, record: Record) -> int | None:
-    steps = optic.steps
-    if len(steps) == 1 and type(steps[0]) is Attr and steps[0].name in record.names:
-        return record.names.index(steps[0].name)
-    return None
-
-
-def _spliced(action: Any, reads: tuple[Any, ...], writes: tuple[Any, ...] | None) -> Callable[[Any], Any] | None:
-    """The common case, one field to one field of a record built by position: read all, splice, build."""
-    if writes is None or len(reads) != 1 or len(writes) != 1 or not isinstance(cls := writes[0].root, type):
-        return None
-    record = record_of(cls)
-    if record is None or not record.positional:
-        return None
-    source, target = _field(reads[0], record), _field(writes[0], record)
-    if source is None or target is None:
-        return None
-    read = record.read
-    get, put = reads[0].getter, writes[0].set
-
-    def act(whole: Any) -> Any:
-        if type(whole) is cls:
-            row = [*read(whole)]
-            row[target] = action(row[source])
-            return cls(*row)
-        return put(whole, action(get(whole)))
-
-    return act

@@ -14,7 +14,7 @@ import signal
 import sys
 import time
 import traceback
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -138,10 +138,16 @@ def _once(order: Order, plan: Works, journal: Journal, context: Context) -> Outc
 
 
 async def _on_loop(order: Order, plan: Works, journal: Journal, context: Context) -> Outcome[Work]:
-    stop = asyncio.current_task()
+    stop, loop = asyncio.current_task(), asyncio.get_running_loop()
     assert stop is not None
-    # Of itself an event loop makes a cancellation of Ctrl-C alone.
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.cancel)
+    cancel = stop.cancel
+
+    def told(_number: int, _frame: object) -> None:
+        with suppress(RuntimeError):  # the loop is closed: the run was over before
+            loop.call_soon_threadsafe(cancel)
+
+    # Of itself an event loop makes a cancellation of Ctrl-C alone; and a handler of its own would end before it does.
+    signal.signal(signal.SIGTERM, told)
     limits = Limits(grace=0.5)
     if order.again:
         return await resume(plan, journal, context=context, limits=limits, again=True)
@@ -193,8 +199,10 @@ def _forked(order: Order) -> int:
     try:
         _become(order)
         report = perform(order)
+        # A run that is over is not interrupted any more; until here an interrupt is what the run came to.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
     except BaseException as error:  # noqa: BLE001  it is reported, and the process ends
-        report = {"raised": type(error).__name__, "text": "".join(traceback.format_exception(error))}
+        report = report or {"raised": type(error).__name__, "text": "".join(traceback.format_exception(error))}
     finally:
         _append(order.reports, json.dumps({"pid": os.getpid(), **report}) + "\n")
         os._exit(0)

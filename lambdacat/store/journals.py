@@ -224,7 +224,12 @@ class SqliteJournal:
         with self._lock, _named(self.path):
             if self._database is None:
                 self._database = opened(self.path, self.durability)
-            yield self._database
+            try:
+                yield self._database
+            finally:
+                # A handle that owns nothing holds nothing: nobody would close it.
+                if not self._epoch:
+                    self.close()
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
