@@ -64,7 +64,7 @@ def updated_in_a_plan(pairs: int) -> Row:
     """The same as a step of a plan: read the field, remember, put the field back."""
     state = AgentState(memory=full(Capacity()))
     plan = sequence(*[remember("key 500", 1)] * 100)
-    return compared("remember, a step, vs dict copy", lambda: run(plan, state), _copies(100), None, pairs, 100)
+    return compared("remember, a step, vs dict copy", lambda: run(plan, state), _copies(100), 0.01, pairs, 100)
 
 
 def evicting(pairs: int) -> Row:
@@ -75,7 +75,7 @@ def evicting(pairs: int) -> Row:
         for i in range(100):
             remembered(memory, f"new {i}", i, origin=HERE)
 
-    return compared("remembered, full, the oldest leaves vs dict copy", ours, _copies(100), None, pairs, 100)
+    return compared("remembered, full, the oldest leaves vs dict copy", ours, _copies(100), 0.01, pairs, 100)
 
 
 def using(pairs: int) -> Row:
@@ -86,7 +86,7 @@ def using(pairs: int) -> Row:
         for i in range(100):
             used(memory, f"key {i + 700}", origin=HERE)
 
-    return compared("used, full, the least used leaves vs dict copy", ours, _copies(100), None, pairs, 100)
+    return compared("used, full, the least used leaves vs dict copy", ours, _copies(100), 0.01, pairs, 100)
 
 
 _CHANGED = {**ROWS, "a": 1}

@@ -351,7 +351,7 @@ def test_beliefs_obey_their_laws(beliefs: Beliefs) -> None:
 @pytest.mark.sweep
 @pytest.mark.parametrize("beliefs", KINDS, ids=repr)
 def test_beliefs_obey_their_laws_many_times(beliefs: Beliefs) -> None:
-    check_belief_laws(beliefs, max_examples=120)
+    check_belief_laws(beliefs, max_examples=300)
 
 
 @pytest.mark.sweep

@@ -353,8 +353,7 @@ def failing(n: int) -> AnyPlan:
     ("name", "n"),
     [
         *((name, 1_000) for name in ("run", "arun on asyncio", "traced", "interpret STATE")),
-        *(pytest.param(name, FULL, marks=pytest.mark.sweep) for name in ("run", "arun on asyncio", "arun on trio")),
-        *(pytest.param(name, FULL // 4, marks=pytest.mark.sweep) for name in INTERPRETERS),
+        *(pytest.param(name, FULL, marks=pytest.mark.sweep) for name in INTERPRETERS),
     ],
 )
 def test_a_fault_from_far_down_says_where_everywhere(name: str, n: int) -> None:

@@ -486,7 +486,7 @@ def test_memories_obey_their_laws(memory: Memory) -> None:
 @pytest.mark.sweep
 @pytest.mark.parametrize("memory", MEMORIES, ids=lambda memory: repr(memory.capacity)[8:] + type(memory.clash).__name__)
 def test_memories_obey_their_laws_many_times(memory: Memory) -> None:
-    check_memory_laws(memory, max_examples=100)
+    check_memory_laws(memory, max_examples=200)
 
 
 @pytest.mark.sweep
