@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+import anyio
 import pytest
 import trio
 
@@ -85,6 +86,23 @@ class Clock:
         """Let time pass."""
         self.slept.append(seconds)
         self.now += seconds
+
+
+class Busy:
+    """How many calls of its action are running, and how many have run at once at the most."""
+
+    def __init__(self) -> None:
+        self.running = self.peak = 0
+
+    async def work(self, value: T) -> T:
+        """The action: it takes a second and gives back what it gets."""
+        self.running += 1
+        self.peak = max(self.peak, self.running)
+        try:
+            await anyio.sleep(1)
+        finally:
+            self.running -= 1
+        return value
 
 
 @contextmanager

@@ -74,7 +74,8 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation("optics.py", "rest.extend(reversed(step._given))", "rest.extend(step._given)"),
     Mutation("place.py", "return is_prefix(one, two) or is_prefix(two, one)", "return is_prefix(one, two)"),
     Mutation("place.py", "            return place[:length]", "            return place"),
-    Mutation("wiring.py", "            row[target] = action(row[source])", "            row[source] = action(row[source])"),
+    Mutation("wiring.py", "return lambda whole: put(whole, action(get(whole)))", "return lambda whole: put(whole, get(whole))"),
+    Mutation("steps.py", "join(\"part\" if one == name else f\"whole.{one}\" for one in names)", "join(\"part\" if one >= name else f\"whole.{one}\" for one in names)"),
     # merge
     Mutation("merging.py", "    if len(tips) > 1:\n        raise Conflict", "    if len(tips) > 2:\n        raise Conflict"),
     Mutation("merging.py", "            made = combine(base, made, tip)", "            made = combine(base, tip, made)"),

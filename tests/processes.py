@@ -313,3 +313,28 @@ def judge_crowd(order: Order, said: Sequence[dict[str, Any]], wanted: Sequence[s
     assert all("is going on in process" in one["text"] for one in said if "raised" in one)
     assert names(order) == list(wanted)
     assert seen(order).done == performed(order).keys()
+
+
+def undisturbed_but_stalled() -> dict[str, Any]:
+    """The state that a run comes to in which one step stands still, or ends its process."""
+    return {**undisturbed("chain"), "a": 1, "b": 1, "c": 1, "d": 0, "parts": [1, 2, 3]}
+
+
+def judge_takeover(nursery: Nursery, order: Order) -> None:
+    """An owner that stands still is taken over; when it goes on, its append is refused by name and changes nothing."""
+    stalled = nursery.begin(order)
+    until(lambda: state_of(stalled) == "T")
+    before = seen(order)
+    said: dict[str, Any] = {"raised": "RunBusy"}
+    while said.get("raised") == "RunBusy":
+        said = nursery.perform(order)
+    assert said["success"] == undisturbed_but_stalled()
+    after = seen(order)
+    os.kill(stalled, signal.SIGCONT)
+    assert nursery.ended(stalled) == 0
+    told = report(order, stalled)
+    assert told["raised"] == "RunBusy"
+    assert "taken over by another process" in told["text"]
+    assert seen(order) == after
+    assert after.entries[: len(before.entries)] == before.entries
+    assert epochs(order) == [("one", 1), ("stalled", 1), ("stalled", 2), ("last", 2)]

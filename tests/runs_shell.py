@@ -138,8 +138,7 @@ def spec(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], str]]:
         monkeypatch.undo()
 
 
-@pytest.fixture
-def say(spec: object, capsys: pytest.CaptureFixture[str]) -> Say:
+def saying(capsys: pytest.CaptureFixture[str]) -> Say:
     """Runs the command line in this process: exit code, stdout, stderr."""
 
     def call(*argv: object) -> Said:
@@ -151,6 +150,12 @@ def say(spec: object, capsys: pytest.CaptureFixture[str]) -> Say:
         return code, captured.out, captured.err
 
     return call
+
+
+@pytest.fixture
+def say(spec: object, capsys: pytest.CaptureFixture[str]) -> Say:
+    """The command line, in the folder of the plans."""
+    return saying(capsys)
 
 
 @pytest.fixture

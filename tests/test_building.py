@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from attrs import frozen
+from untyped import approve, ask, choose, loop_while, parallel, pure, recover, sleep_until, when
 
 import lambdacat
 from lambdacat import (
@@ -33,17 +34,6 @@ from lambdacat import (
     merged,
     task,
 )
-
-# Mistakes on purpose: what checkers say of right plans is stated where the types are tested.
-choose: Any = lambdacat.choose
-loop_while: Any = lambdacat.loop_while
-parallel: Any = lambdacat.parallel
-pure: Any = lambdacat.pure
-recover: Any = lambdacat.recover
-when: Any = lambdacat.when
-ask: Any = lambdacat.ask
-approve: Any = lambdacat.approve
-sleep_until: Any = lambdacat.sleep_until
 
 
 @frozen

@@ -10,6 +10,23 @@ from typing import Any
 import pytest
 from attrs import define, evolve, field, frozen
 from clocks import on_asyncio, on_trio
+from untyped import (
+    AnyPlan,
+    arun,
+    atraced,
+    bind,
+    choose,
+    fail,
+    focus,
+    gather,
+    loop_while,
+    parallel,
+    pure,
+    recover,
+    run,
+    traced,
+    when,
+)
 
 import lambdacat
 from lambdacat import (
@@ -28,24 +45,6 @@ from lambdacat import (
     task,
 )
 from lambdacat.telling import shortened
-
-# Plans that are wrong on purpose: what checkers say of right ones is stated where the types are tested.
-arun: Any = lambdacat.arun
-atraced: Any = lambdacat.atraced
-bind: Any = lambdacat.bind
-choose: Any = lambdacat.choose
-fail: Any = lambdacat.fail
-focus: Any = lambdacat.focus
-gather: Any = lambdacat.gather
-loop_while: Any = lambdacat.loop_while
-parallel: Any = lambdacat.parallel
-pure: Any = lambdacat.pure
-recover: Any = lambdacat.recover
-run: Any = lambdacat.run
-traced: Any = lambdacat.traced
-when: Any = lambdacat.when
-
-AnyPlan = Any
 
 
 class PlantedError(Exception):

@@ -19,6 +19,7 @@ import anyio.from_thread
 import pytest
 from clocks import (
     SWEEP_SECONDS,
+    Busy,
     Clock,
     Runner,
     on_asyncio,
@@ -27,8 +28,8 @@ from clocks import (
     really_on_asyncio,
     really_on_both,
 )
+from untyped import AnyPlan, arun, choose, gather, loop_while, parallel, pure, run, sequence
 
-import lambdacat
 from lambdacat import (
     ALL,
     FIRST_COMPLETED,
@@ -47,17 +48,6 @@ from lambdacat.effects.concurrent import GraceExceeded
 from lambdacat.testing import Deadlock as DeadlockError
 from lambdacat.testing.loop import VirtualLoop
 
-# Plans that are odd or wrong on purpose: what checkers say of right ones is stated where the types are tested.
-arun: Any = lambdacat.arun
-choose: Any = lambdacat.choose
-gather: Any = lambdacat.gather
-loop_while: Any = lambdacat.loop_while
-parallel: Any = lambdacat.parallel
-pure: Any = lambdacat.pure
-run: Any = lambdacat.run
-sequence: Any = lambdacat.sequence
-
-AnyPlan = Any
 POLICIES: dict[str, Any] = {
     "ALL": ALL,
     "FIRST_COMPLETED": FIRST_COMPLETED,
@@ -808,19 +798,8 @@ def test_a_branch_that_was_cancelled_by_somebody_else_is_no_value() -> None:
 @pytest.mark.parametrize("width", [1, 2, 3])
 def test_no_permit_is_lost_or_made_by_timeouts_and_cancellations(on: Runner, width: int) -> None:
     """R-C3, R-L6: a fork inside a branch gives its place back while it waits, whatever ends it."""
-    running = peak = 0
-
-    @task
-    async def work(n: Any) -> Any:
-        nonlocal running, peak
-        running += 1
-        peak = max(peak, running)
-        try:
-            await anyio.sleep(1)
-        finally:
-            running -= 1
-        return n
-
+    busy = Busy()
+    work: AnyPlan = task(busy.work)
     slow = Ledger().step(10)
     failing = Ledger().step(0.5, error=OSError("x"))
     cut: AnyPlan = parallel(slow, slow, join=collect).timeout(1) | work
@@ -834,7 +813,7 @@ def test_no_permit_is_lost_or_made_by_timeouts_and_cancellations(on: Runner, wid
         return await arun(plan, 0, limits=Limits(branches=width))
 
     assert isinstance(on(main), Success)
-    assert peak <= width
+    assert busy.peak <= width
 
 
 def test_waiting_for_what_never_comes_is_seen_by_the_virtual_loop() -> None:

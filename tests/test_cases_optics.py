@@ -8,20 +8,10 @@ from clocks import Runner, on_both
 from hypothesis import given
 from hypothesis import strategies as st
 from rpds import HashTrieMap
+from untyped import AnyPlan, arun, focus, gather, parallel, pure, run
 
-import lambdacat
 from lambdacat import ActionFailed, Iso, Item, Lens, Prism, Success, at, each, identity, lens, task, variant
 from lambdacat.state import LoggedMap
-
-# Plans that are odd or wrong on purpose: what checkers say of right ones is stated where the types are tested.
-arun: Any = lambdacat.arun
-focus: Any = lambdacat.focus
-gather: Any = lambdacat.gather
-parallel: Any = lambdacat.parallel
-pure: Any = lambdacat.pure
-run: Any = lambdacat.run
-
-AnyPlan = Any
 
 
 class Point(NamedTuple):

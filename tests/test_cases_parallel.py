@@ -15,7 +15,8 @@ import anyio
 import pydantic
 import pytest
 from attrs import define, evolve, field, frozen
-from clocks import SWEEP_SECONDS, Clock, Runner, on_both, really_on_both
+from clocks import SWEEP_SECONDS, Busy, Clock, Runner, on_both, really_on_both
+from untyped import AnyPlan, arun, atraced, choose, fail, focus, gather, parallel, pure, run
 
 import lambdacat
 from lambdacat import (
@@ -43,19 +44,6 @@ from lambdacat import (
     merged,
     task,
 )
-
-# Plans that are odd or wrong on purpose: what checkers say of right ones is stated where the types are tested.
-arun: Any = lambdacat.arun
-choose: Any = lambdacat.choose
-fail: Any = lambdacat.fail
-focus: Any = lambdacat.focus
-atraced: Any = lambdacat.atraced
-gather: Any = lambdacat.gather
-parallel: Any = lambdacat.parallel
-pure: Any = lambdacat.pure
-run: Any = lambdacat.run
-
-AnyPlan = Any
 
 
 def after(seconds: float, result: Any = None) -> AnyPlan:
@@ -354,20 +342,10 @@ def test_nested_parallels_each_obey_their_own_policy_and_timeout(on: Runner) -> 
 @on_both
 def test_a_limit_caps_how_many_branches_run_at_once(on: Runner, limit: int) -> None:
     """P06, R-L6."""
-    running = peak = 0
-
-    @task
-    async def work(n: int) -> int:
-        nonlocal running, peak
-        running += 1
-        peak = max(peak, running)
-        await anyio.sleep(1)
-        running -= 1
-        return n
-
-    outcome, took = on(lambda: timed(gather(*[work] * 6, limit=limit)))
+    busy = Busy()
+    outcome, took = on(lambda: timed(gather(*[task(busy.work)] * 6, limit=limit)))
     assert outcome == Success((None,) * 6)
-    assert (peak, took) == (limit, pytest.approx(6 / limit))
+    assert (busy.peak, took) == (limit, pytest.approx(6 / limit))
 
 
 # --- joins -----------------------------------------------------------------------------------------------------------

@@ -14,8 +14,23 @@ import anyio
 import pytest
 from attrs import evolve, frozen
 from clocks import SWEEP_SECONDS, Clock, Runner, on_both
+from untyped import (
+    AnyPlan,
+    arun,
+    bind,
+    choose,
+    fail,
+    focus,
+    gather,
+    loop_while,
+    parallel,
+    pure,
+    recover,
+    run,
+    sequence,
+    when,
+)
 
-import lambdacat
 from lambdacat import (
     FIRST_COMPLETED,
     ActionFailed,
@@ -37,23 +52,6 @@ from lambdacat import (
     task,
     value_or_raise,
 )
-
-# Plans that are odd or wrong on purpose: what checkers say of right ones is stated where the types are tested.
-arun: Any = lambdacat.arun
-bind: Any = lambdacat.bind
-choose: Any = lambdacat.choose
-fail: Any = lambdacat.fail
-focus: Any = lambdacat.focus
-gather: Any = lambdacat.gather
-loop_while: Any = lambdacat.loop_while
-parallel: Any = lambdacat.parallel
-pure: Any = lambdacat.pure
-recover: Any = lambdacat.recover
-run: Any = lambdacat.run
-sequence: Any = lambdacat.sequence
-when: Any = lambdacat.when
-
-AnyPlan = Any
 
 
 def add_one(n: int) -> int:

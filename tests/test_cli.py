@@ -6,12 +6,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from runs_shell import Say, saying
 
-from lambdacat.cli import main
 from lambdacat.law_table import matrix
 from lambdacat.testing import LawResult
 
@@ -92,23 +92,9 @@ def plans(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return name
 
 
-Said = tuple[int, str, str]
-Say = Callable[..., Said]
-
-
 @pytest.fixture
 def say(capsys: pytest.CaptureFixture[str]) -> Say:
-    """Runs the command line in this process: exit code, stdout, stderr."""
-
-    def call(*argv: object) -> Said:
-        try:
-            code = main([str(each) for each in argv])
-        except SystemExit as error:
-            code = int(error.code or 0)
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
+    return saying(capsys)
 
 
 def started(*argv: object) -> "subprocess.Popen[str]":

@@ -14,26 +14,24 @@ from typing import Any
 import pytest
 from attrs import frozen
 from clocks import Runner, on_asyncio, on_both, without_collecting
+from untyped import (
+    AnyPlan,
+    arun,
+    bind,
+    choose,
+    fail,
+    focus,
+    gather,
+    loop_while,
+    parallel,
+    pure,
+    recover,
+    run,
+    sequence,
+    when,
+)
 
-import lambdacat
 from lambdacat import FIRST_COMPLETED, Context, Limits, Stopped, Success, footprint, identity, lens, task
-
-# Plans that are odd or wrong on purpose: what checkers say of right ones is stated where the types are tested.
-arun: Any = lambdacat.arun
-bind: Any = lambdacat.bind
-choose: Any = lambdacat.choose
-fail: Any = lambdacat.fail
-focus: Any = lambdacat.focus
-gather: Any = lambdacat.gather
-loop_while: Any = lambdacat.loop_while
-parallel: Any = lambdacat.parallel
-pure: Any = lambdacat.pure
-recover: Any = lambdacat.recover
-run: Any = lambdacat.run
-sequence: Any = lambdacat.sequence
-when: Any = lambdacat.when
-
-AnyPlan = Any
 
 
 def add_one(n: int) -> int:

@@ -14,25 +14,12 @@ import pytest
 from clocks import SWEEP_SECONDS, Clock, Runner, on_asyncio, on_both
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from untyped import AnyPlan, arun, atraced, choose, focus, gather, loop_while, parallel, pure, run
 
-import lambdacat
 from lambdacat import FIRST_COMPLETED, Context, Exponential, NBest, Success, collect, each, task
 from lambdacat.testing import Sample, Slow, states, suspending_plans, virtual_asyncio_run
 from lambdacat.testing.sample import ITEMS
 from lambdacat.testing.strategies import NAPS
-
-# Plans that are odd or wrong on purpose: what checkers say of right ones is stated where the types are tested.
-arun: Any = lambdacat.arun
-atraced: Any = lambdacat.atraced
-choose: Any = lambdacat.choose
-focus: Any = lambdacat.focus
-gather: Any = lambdacat.gather
-loop_while: Any = lambdacat.loop_while
-parallel: Any = lambdacat.parallel
-pure: Any = lambdacat.pure
-run: Any = lambdacat.run
-
-AnyPlan = Any
 
 
 def _failing(_: Any) -> Any:

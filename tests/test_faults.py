@@ -9,8 +9,25 @@ from typing import Any
 import pytest
 from attrs import evolve, field, frozen
 from clocks import Runner, on_asyncio, on_both, on_trio, really_on_trio
+from untyped import (
+    AnyPlan,
+    arun,
+    atraced,
+    bind,
+    choose,
+    fail,
+    focus,
+    gather,
+    interpret,
+    loop_while,
+    parallel,
+    pure,
+    recover,
+    run,
+    traced,
+    when,
+)
 
-import lambdacat
 from lambdacat import (
     SETTLED,
     ActionFailed,
@@ -33,25 +50,6 @@ from lambdacat import (
     value_or_raise,
 )
 from lambdacat.effects.records import IDENTITY
-
-# Plans that are odd or wrong on purpose: what checkers say of right ones is stated where the types are tested.
-arun: Any = lambdacat.arun
-atraced: Any = lambdacat.atraced
-bind: Any = lambdacat.bind
-choose: Any = lambdacat.choose
-fail: Any = lambdacat.fail
-focus: Any = lambdacat.focus
-gather: Any = lambdacat.gather
-interpret: Any = lambdacat.interpret
-loop_while: Any = lambdacat.loop_while
-parallel: Any = lambdacat.parallel
-pure: Any = lambdacat.pure
-recover: Any = lambdacat.recover
-run: Any = lambdacat.run
-traced: Any = lambdacat.traced
-when: Any = lambdacat.when
-
-AnyPlan = Any
 
 
 class PlantedError(Exception):

@@ -12,20 +12,10 @@ from typing import Any
 
 import anyio
 import pytest
-from clocks import Runner, on_both, really_on_asyncio, really_on_both, without_collecting
+from clocks import Busy, Runner, on_both, really_on_asyncio, really_on_both, without_collecting
+from untyped import AnyPlan, arun, focus, gather, parallel, pure, run
 
-import lambdacat
 from lambdacat import Limits, Success, collect, each, task
-
-# Plans that are odd or wrong on purpose: what checkers say of right ones is stated where the types are tested.
-arun: Any = lambdacat.arun
-focus: Any = lambdacat.focus
-gather: Any = lambdacat.gather
-parallel: Any = lambdacat.parallel
-pure: Any = lambdacat.pure
-run: Any = lambdacat.run
-
-AnyPlan = Any
 
 
 @really_on_both
@@ -194,23 +184,15 @@ def test_a_wide_fan_out_takes_little_memory(way: str, on: str, n: int) -> None:
 @on_both
 def test_limits_hold_over_nested_forks_and_never_deadlock(on: Runner) -> None:
     """R-L6: also with a single place."""
+    wanted = Success((7, 7, (3, 1)))
     for width in (1, 2, 3):
-        running = peak = 0
-
-        @task
-        async def work(k: Any) -> Any:
-            nonlocal running, peak
-            running += 1
-            peak = max(peak, running)
-            await anyio.sleep(1)
-            running -= 1
-            return 1
-
+        busy = Busy()
+        work: AnyPlan = task(busy.work)
         inner: AnyPlan = gather(work, work >> work, work) >> pure(sum)
         middle: AnyPlan = gather(inner, work, inner >> work) >> pure(sum)
         plan: AnyPlan = gather(middle, middle, parallel(inner, work, join=collect)) >> work
-        assert on(lambda plan=plan, width=width: arun(plan, 1, limits=Limits(branches=width))) == Success(1)
-        assert peak <= width
+        assert on(lambda plan=plan, width=width: arun(plan, 1, limits=Limits(branches=width))) == wanted
+        assert busy.peak <= width
 
 
 def test_wide_forks_in_one_thread_are_linear() -> None:

@@ -10,14 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, RootModel, ValidationError, field_validator
 from pydantic import model_validator as validates_model
+from untyped import focus, pure, run
 
-import lambdacat
 from lambdacat import ActionFailed, Lens, Success, each, lens, task
 from lambdacat.testing import check_lens_laws
-
-focus: Any = lambdacat.focus
-pure: Any = lambdacat.pure
-run: Any = lambdacat.run
 
 SEEN: list[Any] = []
 """What validators and constructors were given."""

@@ -9,15 +9,10 @@ from typing import Any
 
 import anyio
 import pytest
+from untyped import arun, atraced, gather
 
-import lambdacat
 from lambdacat import GraceExceeded, Limits, pure, task
 from lambdacat.testing import virtual_asyncio_run
-
-# Typed for what a plan gives, which is beside the point here.
-arun: Any = lambdacat.arun
-gather: Any = lambdacat.gather
-atraced: Any = lambdacat.atraced
 
 GRACE = 0.5
 

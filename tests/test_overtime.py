@@ -12,14 +12,10 @@ from typing import Any
 import anyio
 import pytest
 from clocks import Clock, Runner, on_asyncio, really_on_asyncio, really_on_both
+from untyped import arun, gather, parallel
 
 import lambdacat
 from lambdacat import SETTLED, Context, GraceExceeded, Limits, Plan, Quorum, TimedOut, collect, run, task
-
-# Typed for what a plan gives, which is beside the point here.
-arun: Any = lambdacat.arun
-gather: Any = lambdacat.gather
-parallel: Any = lambdacat.parallel
 
 SECONDS = 0.1
 """What a blocking step takes. Units: seconds."""

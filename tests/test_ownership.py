@@ -22,15 +22,12 @@ from processes import (
     CLOCKS,
     Nursery,
     come_together,
-    epochs,
     folder,
     judge_crowd,
+    judge_takeover,
     names,
     nursery,
-    report,
-    seen,
-    state_of,
-    undisturbed,
+    undisturbed_but_stalled,
     until,
 )
 
@@ -96,27 +93,7 @@ def test_of_processes_that_come_together_one_proceeds_every_time(
 
 def test_an_owner_that_stood_still_is_fenced_out(nursery: Nursery, folder: Path) -> None:
     """R-J7: its append is refused by name, and its effect carries the number of an ownership that is over."""
-    order = Order("stalling", str(folder), lease_seconds=0.2)
-    stalled = nursery.begin(order)
-    until(lambda: state_of(stalled) == "T")
-    before = seen(order)
-    said: dict[str, Any] = {"raised": "RunBusy"}
-    while said.get("raised") == "RunBusy":
-        said = nursery.perform(order)
-    assert said["success"] == undisturbed_but_stalled()
-    after = seen(order)
-    os.kill(stalled, signal.SIGCONT)
-    assert nursery.ended(stalled) == 0
-    told = report(order, stalled)
-    assert told["raised"] == "RunBusy"
-    assert "taken over by another process" in told["text"]
-    assert seen(order) == after
-    assert after.entries[: len(before.entries)] == before.entries
-    assert epochs(order) == [("one", 1), ("stalled", 1), ("stalled", 2), ("last", 2)]
-
-
-def undisturbed_but_stalled() -> dict[str, Any]:
-    return {**undisturbed("chain"), "a": 1, "b": 1, "c": 1, "d": 0, "parts": [1, 2, 3]}
+    judge_takeover(nursery, Order("stalling", str(folder), lease_seconds=0.2))
 
 
 def test_an_owner_that_lives_renews_its_lease_and_one_that_let_go_does_not(tmp_path: Path) -> None:

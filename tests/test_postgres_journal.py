@@ -19,15 +19,14 @@ from processes import (
     Nursery,
     Place,
     come_together,
-    epochs,
     folder,
     judge_crowd,
     judge_kills,
+    judge_takeover,
     needs_strace,
     nursery,
     report,
     seen,
-    state_of,
     undisturbed,
     until,
     without_winner,
@@ -129,18 +128,7 @@ def test_of_processes_that_come_together_one_proceeds(
 
 def test_an_owner_that_stood_still_is_fenced_out(nursery: Nursery, postgres_server: Postgres, folder: Path) -> None:
     """R-J7."""
-    order = order_on(postgres_server, "stalling", folder, lease_seconds=0.3)
-    stalled = nursery.begin(order)
-    until(lambda: state_of(stalled) == "T")
-    said: dict[str, Any] = {"raised": "RunBusy"}
-    while said.get("raised") == "RunBusy":
-        said = nursery.perform(order)
-    after = seen(order)
-    os.kill(stalled, signal.SIGCONT)
-    assert nursery.ended(stalled) == 0
-    assert "taken over by another process" in report(order, stalled)["text"]
-    assert seen(order) == after
-    assert epochs(order) == [("one", 1), ("stalled", 1), ("stalled", 2), ("last", 2)]
+    judge_takeover(nursery, order_on(postgres_server, "stalling", folder, lease_seconds=0.3))
 
 
 @needs_strace

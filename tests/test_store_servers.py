@@ -8,9 +8,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Barrier, Thread
@@ -150,16 +150,21 @@ def test_a_watch_goes_on_when_its_connections_were_cut(rows: str) -> None:
 # --- servers that stop answering -------------------------------------------------------------------------------------
 
 
+@contextmanager
+def stopped(process: int) -> Iterator[None]:
+    """A process that stands still as long as a block lasts."""
+    os.kill(process, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(process, signal.SIGCONT)
+
+
 def test_a_redis_that_has_stopped_is_not_waited_for_forever(tmp_path: Path) -> None:
     with running_redis(tmp_path) as url, RedisStore(url, seconds=SOON) as store:
         store.put("a key", 1)
-        process = process_of(url)
-        os.kill(process, signal.SIGSTOP)
-        try:
-            with pytest.raises(Unanswered, match="Timeout"):
-                store.get("a key")
-        finally:
-            os.kill(process, signal.SIGCONT)
+        with stopped(process_of(url)), pytest.raises(Unanswered, match="Timeout"):
+            store.get("a key")
         assert store.get("a key") == 1
 
 
@@ -168,12 +173,8 @@ def test_a_postgres_that_has_stopped_is_not_waited_for_forever(rows: str) -> Non
         store.put("a key", 1)
         with store._asking() as connection:
             process = connection.info.backend_pid
-        os.kill(process, signal.SIGSTOP)
-        try:
-            with pytest.raises(Unanswered, match="it has stopped answering"):
-                store.get("a key")
-        finally:
-            os.kill(process, signal.SIGCONT)
+        with stopped(process), pytest.raises(Unanswered, match="it has stopped answering"):
+            store.get("a key")
         assert store.get("a key") == 1
 
 

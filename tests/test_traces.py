@@ -203,17 +203,21 @@ def test_chunks_of_an_async_generator_are_events_and_its_result_is_all_of_them(b
     assert events[-1].result.unwrap() == (0, 1, 2)
 
 
+def waiting(log: list[str]) -> Callable[[int], Any]:
+    async def wait(n: int) -> int:
+        log.append("started")
+        try:
+            await anyio.sleep(60)
+        finally:
+            log.append("cleaned up")
+        return n
+
+    return wait
+
+
 def _leaver(how: str) -> Callable[[list[str]], Any]:
     async def main(log: list[str]) -> None:
-        @task
-        async def watched(n: int) -> int:
-            log.append("started")
-            try:
-                await anyio.sleep(60)
-            finally:
-                log.append("cleaned up")
-            return n
-
+        watched = task(waiting(log))
         if how == "block":
             async with stream(watched, 1) as events:
                 async for _ in events:
@@ -274,18 +278,6 @@ def test_a_stream_in_a_variable_is_cancelled_when_its_loop_is_left(backend: Any,
     # One event after the other: when the first has been read, the action need not have begun.
     assert ended == ["started", "cleaned up"] or (how == "drop the iterator" and ended == [])
     assert took < 1
-
-
-def waiting(log: list[str]) -> Callable[[int], Any]:
-    async def wait(n: int) -> int:
-        log.append("started")
-        try:
-            await anyio.sleep(60)
-        finally:
-            log.append("cleaned up")
-        return n
-
-    return wait
 
 
 @BACKENDS
