@@ -10,8 +10,8 @@ import asyncio
 import gc
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -28,7 +28,7 @@ from lambdacat.interpreters.journal import MemoryJournal
 STEPS = 200
 """Steps in one measurement."""
 BRANCHES = 16
-TICKS = 10
+TICKS = 50
 LONG = 10_000
 """Entries of a long journal."""
 
@@ -76,19 +76,23 @@ FAN: Plan[Counter, Counter] = sequence(*[parallel(*[seen] * BRANCHES, join=lambd
 # --- by hand ---------------------------------------------------------------------------------------------------------
 
 
-@contextmanager
-def by_hand(folder: Path, entry: bytes) -> Iterator[Callable[[int], None]]:
-    """So many inserts, each committed, with the settings of a journal that flushes."""
-    with closing(sqlite3.connect(folder / "by hand.db", isolation_level=None)) as database:
-        database.execute("pragma journal_mode=wal")
-        database.execute("pragma synchronous=full")
-        database.execute("create table if not exists entries (seq integer primary key, entry blob)")
+def by_hand(folder: Path, entry: bytes, times: int) -> None:
+    """So many inserts, each committed, with the settings of a journal that flushes; the file is opened and closed."""
+    with closing(_opened(folder)) as database:
+        _insert(database, entry, times)
 
-        def insert(times: int) -> None:
-            for _ in range(times):
-                database.execute("insert into entries (entry) values (?)", (entry,))
 
-        yield insert
+def _opened(folder: Path) -> sqlite3.Connection:
+    database = sqlite3.connect(folder / "by hand.db", isolation_level=None)
+    database.execute("pragma journal_mode=wal")
+    database.execute("pragma synchronous=full")
+    database.execute("create table if not exists entries (seq integer primary key, entry blob)")
+    return database
+
+
+def _insert(database: sqlite3.Connection, entry: bytes, times: int) -> None:
+    for _ in range(times):
+        database.execute("insert into entries (entry) values (?)", (entry,))
 
 
 def _typical(plan: Plan[Counter, Counter]) -> bytes:
@@ -102,30 +106,37 @@ def _typical(plan: Plan[Counter, Counter]) -> bytes:
 
 
 def stepping(pairs: int) -> Row:
-    """A durable step; what a run costs besides its steps is in it."""
-    with TemporaryDirectory() as name, by_hand(Path(name), _typical(CHAIN)) as insert:
-        runs = count()
+    """A durable step; what a run costs besides its steps is in it, and the file is opened and closed on both sides."""
+    with TemporaryDirectory() as name:
+        folder, entry = Path(name), _typical(CHAIN)
+        floor = partial(by_hand, folder, entry, STEPS)
+        return compared("a durable step vs an insert and commit", _chains(folder), floor, 1.5, pairs, STEPS)
 
-        def ours() -> None:
-            run(CHAIN, Counter(), journal=SqliteJournal(Path(name, "runs.db"), run_id=f"run {next(runs)}"))
 
-        return compared("a durable step vs an insert and commit", ours, lambda: insert(STEPS), 1.5, pairs, STEPS)
+def stepping_in_a_file_kept_open(pairs: int) -> Row:
+    """The same over inserts into a file that stays open, whose log does not grow any more: no run has that."""
+    with TemporaryDirectory() as name, closing(_opened(Path(name))) as database:
+        floor = partial(_insert, database, _typical(CHAIN), STEPS)
+        return compared("the same vs one in a file kept open", _chains(Path(name)), floor, None, pairs, STEPS)
+
+
+def _chains(folder: Path) -> Callable[[], object]:
+    """The chain as a run of its own, each time."""
+    runs = count()
+    return lambda: run(CHAIN, Counter(), journal=SqliteJournal(folder / "runs.db", run_id=f"run {next(runs)}"))
 
 
 def ticking(pairs: int) -> Row:
     """Branches that end in one tick of the event loop, whose entries go into one transaction."""
-    with TemporaryDirectory() as name, by_hand(Path(name), _typical(FAN)) as insert, asyncio.Runner() as runner:
-        runs = count()
+    with TemporaryDirectory() as name, asyncio.Runner() as runner:
+        folder, entry, runs = Path(name), _typical(FAN), count()
 
         def ours() -> None:
-            journal = SqliteJournal(Path(name, "runs.db"), run_id=f"run {next(runs)}")
+            journal = SqliteJournal(folder / "runs.db", run_id=f"run {next(runs)}")
             runner.run(arun(FAN, Counter(), journal=journal))
 
-        def floor() -> None:
-            insert(BRANCHES * TICKS)
-
-        question = f"a tick of {BRANCHES} branches vs as many commits"
-        return compared(question, ours, floor, 0.3, pairs, TICKS)
+        floor = partial(by_hand, folder, entry, BRANCHES * TICKS)
+        return compared(f"a tick of {BRANCHES} branches vs as many commits", ours, floor, 0.3, pairs, TICKS)
 
 
 def _bytes_a_step(entries: int) -> float:
@@ -166,4 +177,4 @@ def resuming(pairs: int) -> Row:
     return Row(f"resume of {LONG:,} entries, us an entry beyond rows", "us", us, 1.0, us, 5, pairs)
 
 
-QUESTIONS: tuple[Question, ...] = (stepping, ticking, sizing, resuming)
+QUESTIONS: tuple[Question, ...] = (stepping, stepping_in_a_file_kept_open, ticking, sizing, resuming)

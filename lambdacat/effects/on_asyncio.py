@@ -23,30 +23,51 @@ from lambdacat.machine.ops import State
 class ThreadEvent:
     """Something that a worker thread sets and a task waits for."""
 
-    __slots__ = ("_future", "_loop")
+    __slots__ = ("_future", "_loop", "_waiters")
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._future = self._loop.create_future()
+        self._waiters: list[asyncio.Future[None]] = []
 
     def set(self) -> None:
         """Tell the loop, from any thread."""
+        try:
+            here = asyncio.get_running_loop() is self._loop
+        except RuntimeError:
+            here = False
+        if here:
+            self._set()
+            return
         with suppress(RuntimeError):  # a loop that has closed: nobody waits for an abandoned thread
             self._loop.call_soon_threadsafe(self._set)
 
     def _set(self) -> None:
-        if not self._future.done():
-            self._future.set_result(None)
+        for future in (self._future, *self._waiters):
+            if not future.done():
+                future.set_result(None)
 
     async def wait(self) -> None:
         """Until it is set; being cancelled leaves it as it is."""
         await asyncio.shield(self._future)
+
+    async def once(self) -> None:
+        """Until it is set, or this task is cancelled: for one who then waits on with more care."""
+        if not self._future.done():
+            mine = self._loop.create_future()
+            self._waiters.append(mine)
+            await mine
 
 
 class Backend:
     """What threads need of asyncio."""
 
     event = ThreadEvent
+
+    @staticmethod
+    def clock() -> Callable[[], float]:
+        """The clock of the loop that is running."""
+        return asyncio.get_running_loop().time
 
     @staticmethod
     def poster() -> Callable[[Callable[[], object]], object]:
@@ -63,6 +84,20 @@ class Backend:
             await outlast(event._future.done, event.wait)
         finally:
             STOPPING.discard(task)
+
+    @staticmethod
+    async def settled(event: ThreadEvent) -> None:
+        """The same where a cancellation is rare: a wait that nothing disturbs costs a quarter."""
+        try:
+            await event.once()
+        except asyncio.CancelledError:
+            await Backend.outlast(event)
+            raise
+
+    @staticmethod
+    async def others() -> None:
+        """Let whatever is ready run first."""
+        await asyncio.sleep(0)
 
 
 class OnAsyncio(Concurrent):

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 
 from lambdacat.effects.concurrent import Concurrent, Defect, warn_overrun
 from lambdacat.fault import Waiting
@@ -46,6 +47,11 @@ class Backend:
     event = ThreadEvent
 
     @staticmethod
+    def clock() -> Callable[[], float]:
+        """The clock of the loop that is running."""
+        return anyio.current_time
+
+    @staticmethod
     def poster() -> Callable[[Callable[[], object]], object]:
         """What hands a call from another thread to this loop."""
         import trio
@@ -57,6 +63,13 @@ class Backend:
         """Wait for a thread to end, though this task is cancelled."""
         with anyio.CancelScope(shield=True):
             await event.wait()
+
+    settled = outlast
+
+    @staticmethod
+    async def others() -> None:
+        """Let whatever is ready run first."""
+        await anyio.lowlevel.cancel_shielded_checkpoint()
 
 
 class OnTrio(Concurrent):

@@ -31,17 +31,11 @@ def driver_of(
     found, driver = _backend()
     if kind is not None:
         driver = kind(driver)
-    env = Environment(context, context.clock if context.has_clock else _loop_clock(), limits)
+    env = Environment(context, context.clock if context.has_clock else found.clock(), limits)
     env.backend, env.post = found, found.poster()
     if limits.branches is not None:
         env.permits = Semaphore(limits.branches)
     return driver(env, table)
-
-
-def _loop_clock() -> Callable[[], float]:
-    from anyio import current_time
-
-    return current_time
 
 
 def backend() -> Any:

@@ -299,16 +299,15 @@ class Tick:
         batch = self._batch
         if batch is not None:
             batch.documents.append(document)
-            await self.backend.outlast(batch.over)
+            await self.backend.settled(batch.over)
         elif not self.forks and self.seconds < _SLOW:
             self._append([document])
             return
         else:
             batch = self._batch = _Batch(document, self.backend.event())
             try:
-                with anyio.CancelScope(shield=True):
-                    # Whatever else ends in this tick comes along.
-                    await anyio.lowlevel.checkpoint()
+                # Whatever else ends in this tick comes along.
+                await self.backend.others()
             finally:
                 await self._lead(batch)
         if batch.halt is not None:

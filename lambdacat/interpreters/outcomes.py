@@ -26,7 +26,7 @@ def before(node: Step, value: Any) -> Any:
 def _may_change(node: Step, value: Any) -> bool:
     if node.reads is None:
         return mutable_parts(value)
-    return any(type(lens.get(value)) in _MUTABLE for lens in node.reads)
+    return not _MUTABLE.isdisjoint([type(lens.getter(value)) for lens in node.reads])
 
 
 def outcome_tree(node: Step, given: Any, made: Any, codecs: Codecs) -> Document:
@@ -46,7 +46,7 @@ def _change(given: Any, made: Any, codecs: Codecs) -> Document:
 
 def _written(lens: Any, given: Any, made: Any, codecs: Codecs) -> Any:
     """One part that was written: a plain one as itself, another as how it changed."""
-    part = lens.get(made)
+    part = lens.getter(made)
     if type(part) in _PLAIN:
         return codecs.to_tree(part)
     try:

@@ -99,8 +99,13 @@ class Heads:
         """How far the run of this name had come, whatever its number: for a journal that does not know the name."""
         with suppress(OSError):
             slots = self.path.read_bytes()
-            heads = (_head(slots[at : at + _SLOT.size]) for at in range(0, len(slots), _SLOT.size))
-            return next((head for head in heads if head is not None and head.run == self._run), None)
+            at = slots.find(self._run)
+            while at >= 0:
+                start = at - at % _SLOT.size
+                head = _head(slots[start : start + _SLOT.size])
+                if head is not None and head.run == self._run:
+                    return head
+                at = slots.find(self._run, at + 1)
         return None
 
     def strange(self, number: int) -> bool:

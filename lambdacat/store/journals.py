@@ -39,6 +39,12 @@ _TABLES = (
 ) without rowid""",
 )
 _VERSION = 1
+_PAGE = 4096
+_FEW, _ROOM, _LOG = 12, 64, 1000
+"""Units: pages of a log. How many are not worth the care; how many are made at once; after how many SQLite begins the
+log anew, in the room that it has."""
+_A_COMMIT, _SPLITS = 1.25, 3
+"""Pages that a commit takes at least, and for each full page of entries: pages in the middle are split. As counted."""
 _PATIENCE = 10.0
 """Units: seconds to wait for other processes at the file."""
 
@@ -76,6 +82,8 @@ class SqliteJournal:
         self._number = 0
         self._next = 0
         self._epoch = 0
+        self._used = 0.0
+        self._room = float(_FEW)
         self._heartbeat: Heartbeat | None = None
         self._heads = Heads(self.path, run_id) if durability == "full" else None
 
@@ -112,25 +120,46 @@ class SqliteJournal:
 
     def append(self, entry: bytes) -> None:
         """Keep one more entry. Errors: ``RunBusy`` when another process has taken the run over."""
-        with self._writing() as database:
-            done = database.execute(_APPEND, (self._number, self._next, entry, self._number, self._epoch)).rowcount
-            if done != 1:
-                raise self._fenced()
-        self._kept((entry,))
+        with self._lock:
+            database = self._owned()
+            try:
+                done = database.execute(_APPEND, (self._number, self._next, entry, self._number, self._epoch)).rowcount
+            except sqlite3.Error as error:
+                raise _in_words(self.path, error) from error
+            self._kept(database, done, (entry,))
 
     def append_all(self, entries: Sequence[bytes]) -> None:
         """Keep several in one transaction."""
-        with self._writing() as database, transaction(database):
-            for place, entry in enumerate(entries, self._next):
-                done = database.execute(_APPEND, (self._number, place, entry, self._number, self._epoch)).rowcount
-                if done != 1:
-                    raise self._fenced()
-        self._kept(entries)
+        number, epoch = self._number, self._epoch
+        rows = [(number, place, entry, number, epoch) for place, entry in enumerate(entries, self._next)]
+        with self._lock:
+            database = self._owned()
+            try:
+                with transaction(database):
+                    done = database.executemany(_APPEND, rows).rowcount
+            except sqlite3.Error as error:
+                raise _in_words(self.path, error) from error
+            self._kept(database, done, entries)
 
-    def _kept(self, entries: Sequence[bytes]) -> None:
-        self._next += len(entries)
+    def _owned(self) -> sqlite3.Connection:
+        if not self._epoch:
+            raise RunBusy(f"run {self.run_id!r} is not owned: acquire() it before appending")
+        database = self._database
+        if database is None:
+            with _named(self.path):
+                database = self._database = opened(self.path, self.durability)
+        return database
+
+    def _kept(self, database: sqlite3.Connection, done: int, entries: Sequence[bytes]) -> None:
+        if done != len(entries):
+            raise self._fenced()
+        self._next += done
         if self._heads is not None:
             self._heads.advance(self._number, self._next, entries[-1])
+            self._used += _A_COMMIT + _SPLITS * sum(map(len, entries)) / _PAGE
+            if self._room < self._used < _LOG:
+                _lengthened(database)
+                self._room = self._used + _ROOM
 
     def _fenced(self) -> RunBusy:
         return RunBusy(
@@ -165,6 +194,7 @@ class SqliteJournal:
             if taken.refusal is not None:
                 raise taken.refusal
             self._number, self._epoch, self._next = row[0], taken.epoch, row[7]
+            self._used, self._room = 0.0, float(_FEW)
         self._heartbeat = Heartbeat(self._renew, self.lease_seconds / 3)
         return self._epoch
 
@@ -231,13 +261,6 @@ class SqliteJournal:
                 if not self._epoch:
                     self.close()
 
-    @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        with self._asking() as database:
-            if not self._epoch:
-                raise RunBusy(f"run {self.run_id!r} is not owned: acquire() it before appending")
-            yield database
-
     def _run_number(self, database: sqlite3.Connection) -> int:
         row = database.execute("select number from runs where run=?", (self.run_id,)).fetchone()
         return 0 if row is None else int(row[0])
@@ -250,13 +273,18 @@ _APPEND = "insert into entries select ?, ?, ? where (select epoch from runs wher
 def _named(path: Path) -> Iterator[None]:
     try:
         yield
-    except UnicodeDecodeError as error:
-        raise JournalCorrupt(f"{path} is not whole any more: a text in it is none") from error
-    except sqlite3.DatabaseError as error:
-        text = str(error)
-        if not isinstance(error, sqlite3.OperationalError) or "malformed" in text or "not a database" in text:
-            raise JournalCorrupt(f"{path} is no journal, or not whole any more: {text}") from error
-        raise Unanswered(f"the journal {path}", text) from error
+    except (UnicodeDecodeError, sqlite3.DatabaseError) as error:
+        raise _in_words(path, error) from error
+
+
+def _in_words(path: Path, error: Exception) -> JournalCorrupt | Unanswered:
+    """What goes wrong with a file, by name."""
+    if isinstance(error, UnicodeDecodeError):
+        return JournalCorrupt(f"{path} is not whole any more: a text in it is none")
+    text = str(error)
+    if not isinstance(error, sqlite3.OperationalError) or "malformed" in text or "not a database" in text:
+        return JournalCorrupt(f"{path} is no journal, or not whole any more: {text}")
+    return Unanswered(f"the journal {path}", text)
 
 
 def opened(path: Path, durability: str = "full", *, create: bool = True) -> sqlite3.Connection:
@@ -272,6 +300,23 @@ def opened(path: Path, durability: str = "full", *, create: bool = True) -> sqli
         database.close()
         raise
     return database
+
+
+def _lengthened(database: sqlite3.Connection) -> None:
+    """Give the log room for the next commits.
+
+    A flush of a file that has grown takes about twice as long as one of a file that has the room already, and the log
+    begins anew with each run. Nothing is written: pages of a transaction that is taken back stay as room.
+    """
+    # Where there is no room the log grows as it would have; an error worth telling comes with the next entry.
+    with suppress(sqlite3.OperationalError):
+        database.execute("begin immediate")
+        try:
+            database.execute("pragma cache_size=8")  # so that the pages go into the log now
+            database.execute("insert into entries values (-1, 0, zeroblob(?))", (_ROOM * _PAGE,))
+        finally:
+            database.execute("rollback")
+            database.execute("pragma cache_size=-2000")
 
 
 def _prepare(database: sqlite3.Connection, path: Path, durability: str) -> None:
