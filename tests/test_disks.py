@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import sqlite3
 import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +144,37 @@ def test_the_log_is_flushed_as_it_was_asked_to_be(durability: Any, flushes: int,
     assert database.execute("pragma journal_mode").fetchone() == ("wal",)
     assert database.execute("pragma synchronous").fetchone() == (flushes,)
     database.close()
+
+
+def test_a_log_grows_ahead_and_not_with_each_commit(tmp_path: Path) -> None:
+    """A flush of a file that has just grown takes twice as long."""
+    journal = SqliteJournal(tmp_path / "runs.db", run_id="a")
+    journal.acquire()
+    log, sizes = tmp_path / "runs.db-wal", list[int]()
+    for n in range(200):
+        journal.append(b"%d " % n + b"x" * 150)
+        sizes.append(log.stat().st_size)
+    grown = [n for n, (one, other) in enumerate(pairwise(sizes)) if one != other]
+    journal.release()
+    assert len(grown) < 25, grown
+    entries = list(SqliteJournal(tmp_path / "runs.db", run_id="a").entries())
+    assert [int(entry.split()[0]) for entry in entries] == list(range(200))
+    with closing(sqlite3.connect(tmp_path / "runs.db")) as database:
+        assert database.execute("select distinct run from entries").fetchall() == [(1,)]
+        assert database.execute("pragma freelist_count").fetchone() == (0,), "what was taken back left pages"
+
+
+def test_a_log_without_room_to_grow_ahead_is_no_error(tmp_path: Path) -> None:
+    journal = SqliteJournal(tmp_path / "runs.db", run_id="a")
+    journal.acquire()
+    assert journal._database is not None
+    journal._database.execute("pragma max_page_count=20")  # room for the entries alone
+    for n in range(100):
+        journal.append(b"%d" % n)
+    assert (tmp_path / "runs.db-wal").stat().st_size > 100 * 4096
+    assert journal._database.execute("pragma cache_size").fetchone() == (-2000,)
+    journal.release()
+    assert len(list(SqliteJournal(tmp_path / "runs.db", run_id="a").entries())) == 100
 
 
 # --- places where no journal can be ----------------------------------------------------------------------------------

@@ -43,7 +43,7 @@ _PAGE = 4096
 _FEW, _ROOM, _LOG = 12, 64, 1000
 """Units: pages of a log. How many are not worth the care; how many are made at once; after how many SQLite begins the
 log anew, in the room that it has."""
-_A_COMMIT, _SPLITS = 1.25, 3
+_A_COMMIT, _SPLITS = 1.4, 3
 """Pages that a commit takes at least, and for each full page of entries: pages in the middle are split. As counted."""
 _PATIENCE = 10.0
 """Units: seconds to wait for other processes at the file."""
@@ -311,12 +311,12 @@ def _lengthened(database: sqlite3.Connection) -> None:
     # Where there is no room the log grows as it would have; an error worth telling comes with the next entry.
     with suppress(sqlite3.OperationalError):
         database.execute("begin immediate")
-        try:
-            database.execute("pragma cache_size=8")  # so that the pages go into the log now
-            database.execute("insert into entries values (-1, 0, zeroblob(?))", (_ROOM * _PAGE,))
-        finally:
+        database.execute("pragma cache_size=8")  # so that the pages go into the log now
+        database.execute("insert into entries values (-1, 0, zeroblob(?))", (_ROOM * _PAGE,))
+    with suppress(sqlite3.OperationalError):
+        if database.in_transaction:
             database.execute("rollback")
-            database.execute("pragma cache_size=-2000")
+        database.execute("pragma cache_size=-2000")
 
 
 def _prepare(database: sqlite3.Connection, path: Path, durability: str) -> None:
