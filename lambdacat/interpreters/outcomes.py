@@ -60,7 +60,7 @@ def outcome_of(node: Step, document: Document, value: Any, index: int, codecs: C
     """The result of an action on ``value``, or its ``Fell``, as its entry says."""
     if (writes := document.get("writes")) is not None:
         if len(writes) == 1 and type(writes[0]) in _PLAIN:  # what most tasks write
-            return node.writes[0].set(value, writes[0])
+            return node.writes[0].setter(value, writes[0])
         for lens, tree in zip(node.writes or (), writes, strict=True):
             part = tree
             if type(tree) not in _PLAIN:

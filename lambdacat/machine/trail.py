@@ -203,12 +203,12 @@ def key_of(stack: Stack, attempts: bool = True) -> KeyBelow:
 class Keys:
     """The keys of actions as a run comes by them: most stand on the last one's stack, or in a later round of a loop."""
 
-    __slots__ = ("_frame", "_inside", "_key", "_stack", "_under")
+    __slots__ = ("_frame", "_inside", "_path", "_stack", "_turns", "_under")
 
     def __init__(self) -> None:
         self._stack: Stack = None
-        self._key = ("", "")
-        """Path and turns at that stack."""
+        self._path = self._turns = ""
+        """At that stack."""
         self._under: tuple[Stack, KeyBelow] = (None, KeyBelow("", ""))
         """The stack without its topmost frame, and the key there."""
         self._frame: tuple[Any, Any, Stack] = (None, None, None)
@@ -218,13 +218,15 @@ class Keys:
     def of(self, stack: Stack, extra: At) -> str:
         """``key_of(stack).at(extra)``."""
         if stack is not self._stack:
-            self._key = ("", "") if stack is None else self._above(*stack)
+            self._path, self._turns = ("", "") if stack is None else self._above(*stack)
             self._stack = stack
-        return _key_at(*self._key, extra)
+        if extra:
+            return _key_at(self._path, self._turns, extra)
+        return f"{self._path}#{self._turns}" if self._turns else self._path
 
     def _above(self, kind: Kind, node: Any, data: Any, below: Stack) -> tuple[str, str]:
         known = self._frame
-        if below is not known[2] or node is not known[1] or kind is not known[0] or callable(kind.child):
+        if below is not known[2] or node is not known[1] or kind is not known[0]:
             self._enter(kind, node, data, below)
         path, turns = self._inside
         turn = None if kind.turn is None else kind.turn(data)
@@ -239,7 +241,8 @@ class Keys:
         path, turns = self._under[1]
         step = _step_of(kind, node, data)
         self._inside = (f"{path}/{step}" if path and step else path or step, turns)
-        self._frame = (kind, node, below)
+        # Which child it is may depend on the data; then it is asked each time.
+        self._frame = (None, None, None) if callable(kind.child) else (kind, node, below)
 
 
 def _step_of(kind: Kind, node: Any, data: Any) -> str:
