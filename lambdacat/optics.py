@@ -212,7 +212,7 @@ class Lens(Traversal[S, A]):
     def setter(self) -> Callable[[S, A], S]:
         """The writing half as one plain callable, compiled once."""
         if self._put is None:
-            self._put = setter_of(self.steps)
+            self._put = setter_of(self.steps, self.root)
         return self._put
 
     def __call__(self, whole: S) -> A:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from functools import reduce
 from operator import attrgetter
-from typing import Any, Final, Generic, TypeVar, final
+from typing import Any, Final, Generic, TypeAlias, TypeVar, final
 
 from lambdacat.place import Attr, Item
 from lambdacat.record import Record, record_of
@@ -13,28 +13,38 @@ from lambdacat.record import Record, record_of
 K = TypeVar("K")
 
 
-def _spliced(cls: type, record: Record, name: str) -> Callable[[Any, Any], Any]:
-    """A function that copies a ``cls`` with another value for one field."""
+Setter: TypeAlias = Callable[[Any, Any], Any]
+
+
+def _spliced(cls: type, record: Record, name: str, otherwise: Setter | None = None) -> Setter:
+    """A function that copies a ``cls`` with another value for one field.
+
+    ``otherwise`` copies wholes of other classes, where there may be some; then ``cls`` is built by position.
+    """
     names, read, build = record.names, record.read, record.build
     at_ = names.index(name)
-    if record.positional:
-        # Written out, as classes write their own constructors: a call with a row of values takes a quarter longer.
-        values = ", ".join("part" if one == name else f"whole.{one}" for one in names)
-        copied: Callable[[Any, Any], Any] = eval(  # nothing but names of fields
-            compile(f"lambda whole, part: make({values})", f"<a copy of {cls.__name__}>", "eval"),
-            {"make": cls, "__name__": __name__},
-        )
-        return copied
 
     def put(whole: Any, part: Any) -> Any:
         row = list(read(whole))
         row[at_] = part
         return build(whole, row)
 
-    return put
+    if not record.positional:
+        return put
+    # Written out, as classes write their own constructors: a call with a row of values takes a quarter longer.
+    values = ", ".join("part" if one == name else f"whole.{one}" for one in names)
+    copied: Setter = eval(  # nothing but names of fields
+        compile(
+            f"lambda whole, part: make({values}) if type(whole) is make else otherwise(whole, part)",
+            f"<a copy of {cls.__name__}>",
+            "eval",
+        ),
+        {"make": cls, "otherwise": otherwise or put, "__name__": __name__},
+    )
+    return copied
 
 
-_setters: dict[tuple[type, str], Callable[[Any, Any], Any]] = {}
+_setters: dict[tuple[type, str], Setter] = {}
 
 
 def put_field(whole: Any, name: str, part: Any) -> Any:
@@ -42,7 +52,7 @@ def put_field(whole: Any, name: str, part: Any) -> Any:
     return _field_setter(whole, name)(whole, part)
 
 
-def _field_setter(whole: Any, name: str) -> Callable[[Any, Any], Any]:
+def _field_setter(whole: Any, name: str) -> Setter:
     """``put_field`` for wholes of this class and one name."""
     cls = type(whole)
     setter = _setters.get((cls, name))
@@ -58,7 +68,7 @@ def _field_setter(whole: Any, name: str) -> Callable[[Any, Any], Any]:
     return setter
 
 
-def _copied(name: str) -> Callable[[Any, Any], Any]:
+def _copied(name: str) -> Setter:
     from copy import copy
 
     def put(whole: Any, part: Any) -> Any:
@@ -251,12 +261,15 @@ def getter_of(steps: tuple[Any, ...]) -> Callable[[Any], Any]:
     return get
 
 
-def setter_of(steps: tuple[Any, ...]) -> Callable[[Any, Any], Any]:
-    """The function that copies a whole with another part at the end of steps that each have one."""
+def setter_of(steps: tuple[Any, ...], root: Any = None) -> Setter:
+    """The function that copies a whole with another part at the end of steps that each have one.
+
+    ``root`` is the class that most wholes are of, if that is known.
+    """
     if len(steps) == 1 and type(steps[0]) is Attr:
-        return _setter_of_field(steps[0].name)
+        return _setter_of_field(steps[0].name, root)
     if len(steps) == 2 and type(steps[0]) is Attr and type(steps[1]) is Item:
-        outer, put, key = attrgetter(steps[0].name), _setter_of_field(steps[0].name), steps[1].key
+        outer, put, key = attrgetter(steps[0].name), _setter_of_field(steps[0].name, root), steps[1].key
         return lambda whole, part: put(whole, put_item(outer(whole), key, part))
 
     def put_through(whole: Any, part: Any) -> Any:
@@ -270,9 +283,9 @@ def setter_of(steps: tuple[Any, ...]) -> Callable[[Any, Any], Any]:
     return put_through
 
 
-def _setter_of_field(name: str) -> Callable[[Any, Any], Any]:
+def _setter_of_field(name: str, root: Any) -> Setter:
     """``put_field`` for one name, which remembers how the class that it met last is copied."""
-    known: tuple[Any, Callable[[Any, Any], Any]] = (None, lambda whole, part: whole)
+    known: tuple[Any, Setter] = (None, lambda whole, part: whole)
 
     def put(whole: Any, part: Any) -> Any:
         nonlocal known
@@ -282,4 +295,6 @@ def _setter_of_field(name: str) -> Callable[[Any, Any], Any]:
             known = (type(whole), setter)
         return setter(whole, part)
 
-    return put
+    record = record_of(root) if isinstance(root, type) else None
+    known_well = record is not None and record.positional and name in record.names
+    return _spliced(root, record, name, put) if record is not None and known_well else put

@@ -6,8 +6,9 @@ from typing import Any, NamedTuple, TypedDict
 import pydantic
 import pytest
 from attrs import define, frozen
+from returns.result import Success
 
-from lambdacat import PlanError, lens
+from lambdacat import PlanError, lens, run, sequence, task
 from lambdacat.testing import check_lens_laws
 
 
@@ -87,6 +88,56 @@ def test_lenses_of_records_of_every_kind_obey_their_laws(kind: Any) -> None:
                 other.get(whole) for other in ways if other != way
             ]
     assert repr(wholes) == before
+
+
+@frozen(kw_only=True)
+class AsKeywords:
+    total: int
+    inner: Inner = _INNER
+
+
+@frozen
+class WiderAttrs(AsAttrs):
+    more: int = 0
+
+
+@frozen(kw_only=True)
+class WiderKeywords(AsKeywords):
+    more: int = 0
+
+
+@dataclass(frozen=True)
+class WiderDataclass(AsDataclass):
+    more: int = 0
+
+
+class WiderModel(AsModel):
+    more: int = 0
+
+
+@frozen
+class Stranger:
+    """What only looks like the class of the lens."""
+
+    more: int
+    inner: Inner
+    total: int
+
+
+WIDER = [(AsAttrs, WiderAttrs), (AsKeywords, WiderKeywords), (AsDataclass, WiderDataclass), (AsModel, WiderModel)]
+
+
+@pytest.mark.parametrize(("kind", "wider"), WIDER, ids=lambda kind: kind.__name__)
+def test_a_lens_copies_what_is_more_than_its_class_says(kind: Any, wider: Any) -> None:
+    """Wholes of several classes in turn, through one lens; also inside a plan."""
+    total = lens(kind, lambda r: r.total)
+    plain, more, strange = kind(total=1), wider(total=1, more=5), Stranger(more=5, inner=_INNER, total=1)
+    for _ in range(2):
+        assert total.set(plain, 2) == kind(total=2)
+        assert total.set(more, 2) == wider(total=2, more=5)
+        assert total.set(strange, 2) == Stranger(more=5, inner=_INNER, total=2)
+    step: Any = task(reads=total, writes=total)(abs)
+    assert run(sequence(step, step), wider(total=-3, more=5)) == Success(wider(total=3, more=5))
 
 
 @record_kinds
