@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from lambdacat.bound import Estimate, Limits, Resource
+from lambdacat.bound import Estimate, Limiter, Limits, Resource
 from lambdacat.build import bind, choose, fail, focus, gather, loop_while, parallel, pure, recover, sequence, when
 from lambdacat.condition import Condition
 from lambdacat.context import Context, Key
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         ActionFailed,
         AllFailed,
         BudgetExceeded,
+        Denied,
         Fault,
         LoopLimit,
         MergeConflict,
@@ -70,8 +71,8 @@ else:
         __name__,
         {
             "asking": "approve ask sleep_until",
-            "fault": "ActionFailed AllFailed BudgetExceeded Fault LoopLimit MergeConflict NoBranch Outcome PlanChanged"
-            " PlanFailed Question Refused Stopped TimedOut TooFew Unanswered Unavailable Waiting WouldBlock"
+            "fault": "ActionFailed AllFailed BudgetExceeded Denied Fault LoopLimit MergeConflict NoBranch Outcome"
+            " PlanChanged PlanFailed Question Refused Stopped TimedOut TooFew Unanswered Unavailable Waiting WouldBlock"
             " value_or_raise Failure Result Success",
             "footprints": "Footprint FootprintConflict footprint",
             "schedule": "Exponential Fixed Schedule",
@@ -162,6 +163,7 @@ __all__ = [  # noqa: RUF022
     "Refused",
     "Unavailable",
     "Unanswered",
+    "Denied",
     "WouldBlock",
     "Question",
     "Waiting",
@@ -176,6 +178,7 @@ __all__ = [  # noqa: RUF022
     "Key",
     "Context",
     "Limits",
+    "Limiter",
     "Journal",
     "run",
     "arun",

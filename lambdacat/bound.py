@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import inf
-from typing import TYPE_CHECKING, Any, TypeAlias, final
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, final
 
 from attrs import Attribute, field, frozen
 
 from lambdacat.place import PlanError
 
 if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
     from lambdacat.fault import Fault, _Faulted
     from lambdacat.schedule import Schedule
 
@@ -116,3 +118,29 @@ class Retry:
 
     def __str__(self) -> str:
         return "retry"
+
+
+class Limiter(Protocol):
+    """What ``limited`` waits on; ``lambdacat.guard`` has some.
+
+    Where a plan runs in a thread of its own, under ``run``, a turn that must wait is ``WouldBlock``, unless what
+    ``turn`` gives can wait there too: see ``lambdacat.guard.Turn``.
+    """
+
+    @property
+    def name(self) -> str:
+        """What faults and drawings call it."""
+
+    def turn(self) -> AbstractAsyncContextManager[object]:
+        """One turn, waited for on entering and given back on leaving."""
+
+
+@final
+@frozen
+class Limited:
+    """The bound of ``p.limited(limiter)``."""
+
+    limiter: Limiter
+
+    def __str__(self) -> str:
+        return f"limited by {self.limiter.name}"

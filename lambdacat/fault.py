@@ -283,6 +283,15 @@ class Unanswered(Exception):
         self.reason = reason
 
 
+class Denied(Exception):
+    """A guard said no; raised by an action, or by a limiter, it becomes ``Refused``."""
+
+    def __init__(self, by: str, reason: str) -> None:
+        super().__init__(f"{by} refused: {reason}")
+        self.by = by
+        self.reason = reason
+
+
 class FaultRaised(Exception):
     """Says a fault in which no user's function raised, where an exception is wanted."""
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Never, Self, TypeVar, ass
 
 from attrs import field, frozen
 
-from lambdacat.bound import Estimate, Kind, Resource, Retry, Timeout, seconds_of
+from lambdacat.bound import Estimate, Kind, Limited, Limiter, Resource, Retry, Timeout, seconds_of
 from lambdacat.callables import check_plain
 from lambdacat.merging import collect
 from lambdacat.optics import Traversal, _Into, _Many, _One
@@ -153,6 +153,18 @@ class Plan(Generic[A_contra, B_co]):
         if type(self) is Within and type(self.bound) is Timeout:
             return self if self.bound.seconds <= wanted else Within(Timeout(wanted), self.plan)
         return Within(Timeout(wanted), self)
+
+    def limited(self, limiter: Limiter) -> Plan[A_contra, B_co]:
+        """The plan after a turn of the limiter, which it holds until its end, however it ends.
+
+        Law: a limiter changes when a plan runs, never what it gives. A deadline around it counts the waiting.
+        """
+        if not callable(getattr(limiter, "turn", None)) or not isinstance(getattr(limiter, "name", None), str):
+            raise PlanError(
+                f"limited wants a limiter, with a name and turn(), not {limiter!r}; lambdacat.guard has some, such as"
+                " Rate(10, seconds=1.0)"
+            )
+        return Within(Limited(limiter), self)
 
     def named(self, name: str) -> Plan[A_contra, B_co]:
         """The same plan under another name. Law: names never change a result."""

@@ -76,6 +76,17 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation("place.py", "            return place[:length]", "            return place"),
     Mutation("wiring.py", "return lambda whole: put(whole, action(get(whole)))", "return lambda whole: put(whole, get(whole))"),
     Mutation("steps.py", "join(\"part\" if one == name else f\"whole.{one}\" for one in names)", "join(\"part\" if one >= name else f\"whole.{one}\" for one in names)"),
+    # guards
+    Mutation("guard/line.py", "            if not self._waiters:\n                self._free += 1\n                return", "            self._free += 1\n            if not self._waiters:\n                return"),
+    Mutation("guard/line.py", "            waiter = self._waiters.popleft()", "            waiter = self._waiters.pop()"),
+    Mutation("guard/line.py", "                self._waiters.remove(waiter)\n                return\n        self.leave()", "                self._waiters.remove(waiter)"),
+    Mutation("guard/rate.py", "self._full = max(self._full, now) + self._interval", "self._full += self._interval if self._full > 0 else now + self._interval"),
+    Mutation("guard/rate.py", "self._slack = interval * (burst - 1)", "self._slack = interval * burst"),
+    Mutation("effects/concurrent.py", "(FAIL if len(self.turns) <= owner.turns else Unwind(owner.node, owner.turns))", "FAIL"),
+    Mutation("effects/concurrent.py", "made.above = (*self.above, *self.turns)", "made.above = self.above"),
+    Mutation("effects/concurrent.py", "            self.holds, self.lacks = False, True\n            self.env.permits.release()\n        turn =", "            pass\n        turn ="),
+    Mutation("effects/direct.py", "        self.let_go(owner.turns)\n", ""),
+    Mutation("effects/direct.py", "            self.let_go(0, error)\n            raise", "            raise"),
     # merge
     Mutation("merging.py", "    if len(tips) > 1:\n        raise Conflict", "    if len(tips) > 2:\n        raise Conflict"),
     Mutation("merging.py", "            made = combine(base, made, tip)", "            made = combine(base, tip, made)"),
@@ -114,7 +125,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation("interpreters/durable.py", "            if history.keeps(made):\n                history.append", "            if False:\n                history.append"),
     Mutation("interpreters/durable.py", "            if history.keeps(made):\n                await", "            if False:\n                await"),
     Mutation("interpreters/durable.py", "return Wait(min(seconds, max(0.0, until - now)), None, woke)", "return Wait(seconds, None, woke)"),
-    Mutation("interpreters/durable.py", "        return Note(history.timed_out(value), FAIL), value, stack", "        return state"),
+    Mutation("interpreters/durable.py", "        return Note(history.timed_out(value), op), value, stack", "        return state"),
     Mutation("interpreters/history.py", 'if (document["name"], document["lenses"]) != node.memo("entry", _said):', "if False:"),
     Mutation("interpreters/history.py", "        if settled or kind == \"broken\":", "        if True:"),
     Mutation("interpreters/history.py", "self.number, self.digest, self.last = len(past.documents), past.digest, past.documents[-1]", "self.number, self.digest, self.last = len(past.documents), b\"\", past.documents[-1]"),
@@ -183,6 +194,8 @@ def guards(mutation: Mutation) -> tuple[Guard, ...]:
         return (*KERNEL, *durable) if mutation.file.startswith("machine/") else durable
     if mutation.file == "effects/cancelling.py":
         return (("tests/test_outside_cancellation.py",), CONCURRENT)
+    if mutation.file.startswith("guard/") or any(word in mutation.old for word in (".turns", "let_go", ".lacks")):
+        return (("tests/test_limiters.py",),)
     if mutation.file.startswith("state/"):
         return (("tests/test_memory.py",),)
     if mutation.file in ("effects/branches.py", "effects/on_asyncio.py"):

@@ -12,7 +12,7 @@ from sweeping import PLAIN
 
 import lambdacat
 from lambdacat import Failure, Plan, Success, collect, identity, run
-from lambdacat.bound import Retry, Timeout
+from lambdacat.bound import Limited, Retry, Timeout
 from lambdacat.plan import (
     Attempt,
     Bind,
@@ -193,6 +193,9 @@ MISTAKES: dict[str, Mistake] = {
     "retry 0 is the plan": building(Plan, "retry", retry_of_none),
     "retry of what never changes is the plan": rewriting(
         lambda n: n.plan >> n.plan if isinstance(n, Within) and isinstance(n.bound, Retry) else None
+    ),
+    "a limiter never changes a result": rewriting(
+        lambda n: n.plan >> n.plan if isinstance(n, Within) and isinstance(n.bound, Limited) else None
     ),
     "names never change a result": rewriting(lambda node: identity if isinstance(node, Named) else None),
     "a plan taken apart is the plan": building(plan_laws, "regrown", nameless),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from contextlib import suppress
 from math import inf
 from typing import Any, ClassVar
 
@@ -16,15 +17,29 @@ import anyio
 import anyio.lowlevel
 import anyio.to_thread
 
-from lambdacat.effects.direct import Bound
+from lambdacat.effects.direct import Bound, Turned, turn_of
 from lambdacat.effects.enclosed import Enclosed
 from lambdacat.effects.hop import Hop
 from lambdacat.machine.environment import ActionCall, Environment
 from lambdacat.machine.fork import EDGE, PROMPT, Fork, Held, Join, Overtime, Retold, Turn
-from lambdacat.machine.meaning import MEANING, ROUND, Open, Sleep, Spent, Spin, Table, advance, raised, untested
+from lambdacat.machine.meaning import (
+    MEANING,
+    ROUND,
+    GiveBack,
+    Hold,
+    Open,
+    Sleep,
+    Spent,
+    Spin,
+    Table,
+    Unwind,
+    advance,
+    raised,
+    untested,
+)
 from lambdacat.machine.ops import FAIL, LEAVE, Close, End, Halt, Pause, State, fallen
 from lambdacat.machine.pausing import Asked, Until, suspended
-from lambdacat.machine.segment import Fell, Leaf, Segment, fell_at
+from lambdacat.machine.segment import Fell, Leaf, Segment, fell_at, finish
 from lambdacat.machine.trail import Trail
 from lambdacat.policy import Race
 from lambdacat.wiring import AWAITABLE
@@ -51,7 +66,7 @@ class Defect:
 class Concurrent(ABC):
     """The monad of awaitables: a request is answered by a coroutine, or at once."""
 
-    __slots__ = ("bounds", "counted", "env", "holds", "lacks", "table")
+    __slots__ = ("above", "bounds", "counted", "env", "holds", "lacks", "table", "turns")
 
     def __init__(self, env: Environment, table: Table = MEANING) -> None:
         self.env = env
@@ -63,6 +78,10 @@ class Concurrent(ABC):
         """Whether it has one of the run's permits for branches."""
         self.lacks = False
         """Whether it was interrupted while it had lent its permit."""
+        self.turns: tuple[Turned, ...] = ()
+        """The turns of limiters that it holds, outermost first."""
+        self.above: tuple[Turned, ...] = ()
+        """Those that are held by whoever waits for this branch."""
 
     def enclosed(self, state: State) -> Enclosed:
         """A whole run from a state, in context variables of its own."""
@@ -96,6 +115,8 @@ class Concurrent(ABC):
             except BaseException as error:
                 late = self.rescued(error, value, stack)
                 if late is None:
+                    if self.turns:
+                        await self.abandon(error)
                     raise
                 state = late
 
@@ -119,7 +140,10 @@ class Concurrent(ABC):
 
     def branch(self) -> Concurrent:
         """The driver of a branch."""
-        return type(self)(self.env, self.table)
+        made = type(self)(self.env, self.table)
+        if self.turns or self.above:
+            made.above = (*self.above, *self.turns)
+        return made
 
     # Actions -------------------------------------------------------------------------------------------------------
 
@@ -235,7 +259,7 @@ class Concurrent(ABC):
         self.arm()
         fault = owner.fault(self.now(), self.counted)
         self.over(owner)
-        return FAIL, fault, owner.stack
+        return (FAIL if len(self.turns) <= owner.turns else Unwind(owner.node, owner.turns)), fault, owner.stack
 
     def rescued(self, error: BaseException, value: Any, stack: Any) -> State | None:
         """Where to go on after an interruption, if it was a deadline of this driver."""
@@ -247,11 +271,55 @@ class Concurrent(ABC):
             self.env.recorder.cancelled(stack, None)
         return None
 
+    async def hold(self, request: Hold, value: Any, stack: Any) -> State:
+        """A turn of a limiter. Who waits for one is not a branch that runs: it lends its permit meanwhile."""
+        if self.holds:
+            self.holds, self.lacks = False, True
+            self.env.permits.release()
+        turn = turn_of(request, (*self.above, *self.turns))
+        await turn.__aenter__()
+        self.turns = (*self.turns, Turned(request.limiter, turn))
+        return request.inside(value, stack)
+
+    async def give_back(self, request: GiveBack, value: Any, stack: Any) -> State:
+        """A turn is given back."""
+        await self.let_go(len(self.turns) - 1)
+        return request.inside(value, stack)
+
+    async def unwind(self, request: Unwind, value: Any, stack: Any) -> State:
+        """The turns inside a deadline that has passed are given back."""
+        await self.let_go(request.down_to)
+        return request.inside(value, stack)
+
+    async def let_go(self, down_to: int, error: BaseException | None = None) -> None:
+        """Give back the turns that were taken last. Errors: what a limiter raises, after all of them."""
+        failed: Exception | None = None
+        while len(self.turns) > down_to:
+            *rest, last = self.turns
+            self.turns = tuple(rest)
+            try:
+                await last.turn.__aexit__(type(error) if error else None, error, None)
+            except Exception as raised_:  # noqa: BLE001  the others are given back all the same
+                failed = failed or raised_
+        if failed is not None and error is None:
+            raise failed
+
+    async def abandon(self, error: BaseException) -> None:
+        """Give everything back on the way out, within the grace."""
+        if isinstance(error, GeneratorExit):
+            # Nothing may be waited for any more; what gives back at once still does.
+            for last in reversed(self.turns):
+                with suppress(Exception):
+                    finish(last.turn.__aexit__(type(error), error, None))
+            return
+        with anyio.move_on_after(self.env.limits.grace, shield=True):
+            await self.let_go(0, error)
+
     def open(self, request: Open, value: Any, stack: Any) -> State:
         """A deadline begins."""
         outer = self.bounds[-1] if self.bounds else None
         bound = Bound(self.now() + request.seconds, request.seconds, request.node, value, stack, outer)
-        bound.before = self.counted
+        bound.before, bound.turns = self.counted, len(self.turns)
         self.bounds.append(bound)
         if bound.owner is bound:
             self.arm()
@@ -371,6 +439,9 @@ class Concurrent(ABC):
         Segment: segment,
         Spin: spin,
         Fork: forking,
+        Hold: hold,
+        GiveBack: give_back,
+        Unwind: unwind,
         Sleep: sleep,
         Pause: pause,
         Until: until,

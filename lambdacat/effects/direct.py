@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextvars import copy_context
 from itertools import repeat
-from typing import Any, ClassVar, TypeVar
+from math import inf
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar, runtime_checkable
 
-from lambdacat.bound import Limits
-from lambdacat.fault import TimedOut
+from lambdacat.bound import Limiter, Limits
+from lambdacat.fault import Denied, TimedOut
 from lambdacat.machine.environment import ActionCall, Environment
 from lambdacat.machine.fork import PROMPT, Fork, Overtime, Retold, Turn
-from lambdacat.machine.meaning import MEANING, ROUND, Open, Sleep, Spent, Spin, Table, advance, raised, untested
+from lambdacat.machine.meaning import (
+    MEANING,
+    ROUND,
+    GiveBack,
+    Hold,
+    Open,
+    Sleep,
+    Spent,
+    Spin,
+    Table,
+    advance,
+    raised,
+    untested,
+)
 from lambdacat.machine.ops import FAIL, LEAVE, Close, End, Pause, State, fallen
 from lambdacat.machine.pausing import Asked, Until
 from lambdacat.machine.segment import Fell, Segment, finish, flat, flat_probing
@@ -28,7 +42,7 @@ _LIMITS = Limits()
 class Bound:
     """A deadline that is open: whose it is, and where to go on when it has passed."""
 
-    __slots__ = ("before", "contexts", "deadline", "node", "own", "owner", "seconds", "stack", "turn", "value")
+    __slots__ = ("before", "contexts", "deadline", "node", "own", "owner", "seconds", "stack", "turn", "turns", "value")
 
     def __init__(
         self, deadline: float, seconds: float, node: Any, value: Any, stack: Any, outer: Bound | None = None
@@ -43,6 +57,8 @@ class Bound:
         self.turn: Turn | None = None
         """For a fork: the branch that is running."""
         self.contexts = 0
+        self.turns = 0
+        """How many turns of limiters were held when it was opened."""
         self.before = PROMPT
         """What had been counted when it was opened."""
         self.own: Any = None
@@ -61,10 +77,36 @@ class Bound:
         return TimedOut(seconds=self.seconds, at=site, name=self.node.name, input=self.value, **over)
 
 
+@runtime_checkable
+class Here(Protocol):
+    """A turn of a limiter that can also be waited for in a thread."""
+
+    def enter_here(self, clock: Callable[[], float], wait: Callable[[float], None], seconds: float) -> bool:
+        """Wait, but no longer than ``seconds`` on that clock; whether the turn was taken."""
+
+    def leave_here(self) -> None:
+        """Give the turn back."""
+
+
+class Turned(NamedTuple):
+    """A turn of a limiter that is held."""
+
+    limiter: Limiter
+    turn: Any
+
+
+def turn_of(request: Hold, held: Iterable[Turned]) -> Any:
+    """A turn that can be waited for. Errors: ``Denied`` for one that would wait for itself."""
+    limiter = request.limiter
+    if getattr(limiter, "exclusive", False) and any(one.limiter is limiter for one in held):
+        raise Denied(limiter.name, "the plan stands inside one that holds a turn already, and might wait for itself")
+    return limiter.turn()
+
+
 class Direct:
     """The identity monad: a request is answered by its result, here and now."""
 
-    __slots__ = ("bounds", "contexts", "env", "own", "table")
+    __slots__ = ("bounds", "contexts", "env", "own", "table", "turns")
 
     def __init__(self, env: Environment, table: Table = MEANING) -> None:
         self.env = env
@@ -73,19 +115,25 @@ class Direct:
         self.own: Any = None
         """The context variables of the branch that is running; None outside every fork."""
         self.contexts: list[Any] = []
+        self.turns: list[Turned] = []
+        """The turns of limiters that are held, outermost first."""
 
     def iterate(self, state: State) -> tuple[bool, Any]:
         """From a state to the end of the run: whether it was won, and the value or fault."""
         answers, table = self.answers, self.table
-        while True:
-            own = self.own
-            request, value, stack = advance(*state, table) if own is None else own.run(advance, *state, table)
-            if type(request) is End:
-                return request.won, value
-            try:
-                state = answers[type(request)](self, request, value, stack)
-            except Exception as error:  # noqa: BLE001  a score or a copy of the user's raised
-                state = raised(error, request, value, stack)
+        try:
+            while True:
+                own = self.own
+                request, value, stack = advance(*state, table) if own is None else own.run(advance, *state, table)
+                if type(request) is End:
+                    return request.won, value
+                try:
+                    state = answers[type(request)](self, request, value, stack)
+                except Exception as error:  # noqa: BLE001  a score or a copy of the user's raised
+                    state = raised(error, request, value, stack)
+        except BaseException as error:
+            self.let_go(0, error)
+            raise
 
     # Actions -------------------------------------------------------------------------------------------------------
 
@@ -141,6 +189,7 @@ class Direct:
         del self.bounds[self.bounds.index(owner) :]
         del self.contexts[owner.contexts :]
         self.own = owner.own
+        self.let_go(owner.turns)
         fault = owner.fault(now)
         if owner.turn is None:
             return FAIL, fault, owner.stack
@@ -152,13 +201,48 @@ class Direct:
         """Open a deadline."""
         outer = self.bounds[-1] if self.bounds else None
         bound = Bound(self.env.clock() + seconds, seconds, node, value, stack, outer)
-        bound.contexts, bound.own = len(self.contexts), self.own
+        bound.contexts, bound.turns, bound.own = len(self.contexts), len(self.turns), self.own
         self.bounds.append(bound)
 
     def open(self, request: Open, value: Any, stack: Any) -> State:
         """A deadline begins."""
         self.bind(request.seconds, request.node, value, stack)
         return request.inside(value, stack)
+
+    def hold(self, request: Hold, value: Any, stack: Any) -> State:
+        """A turn of a limiter, waited for no longer than a deadline."""
+        turn = turn_of(request, self.turns)
+        if isinstance(turn, Here):
+            left = self.bounds[-1].owner.deadline - self.env.clock() if self.bounds else inf
+            entered = turn.enter_here(self.env.clock, self.wait, max(0.0, left))
+            if self.bounds and (late := self.expired()) is not None:
+                if entered:
+                    turn.leave_here()
+                return late
+        else:
+            finish(turn.__aenter__())
+        self.turns.append(Turned(request.limiter, turn))
+        return request.inside(value, stack)
+
+    def give_back(self, request: GiveBack, value: Any, stack: Any) -> State:
+        """A turn is given back."""
+        self.let_go(len(self.turns) - 1)
+        return request.inside(value, stack)
+
+    def let_go(self, down_to: int, error: BaseException | None = None) -> None:
+        """Give back the turns that were taken last. Errors: what a limiter raises, after all of them."""
+        failed: Exception | None = None
+        while len(self.turns) > down_to:
+            turn = self.turns.pop().turn
+            try:
+                if isinstance(turn, Here):
+                    turn.leave_here()
+                else:
+                    finish(turn.__aexit__(type(error) if error else None, error, None))
+            except Exception as raised_:  # noqa: BLE001  the others are given back all the same
+                failed = failed or raised_
+        if failed is not None and error is None:
+            raise failed
 
     def close(self, request: Close, value: Any, stack: Any) -> State:
         """A deadline ends; what came too late is late, even if nothing could look in between."""
@@ -241,6 +325,8 @@ class Direct:
         Turn: turn,
         Open: open,
         Close: close,
+        Hold: hold,
+        GiveBack: give_back,
         Sleep: sleep,
         Pause: pause,
         Until: until,

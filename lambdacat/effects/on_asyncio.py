@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from contextvars import copy_context
@@ -68,6 +69,13 @@ class Backend:
     def clock() -> Callable[[], float]:
         """The clock of the loop that is running."""
         return asyncio.get_running_loop().time
+
+    @staticmethod
+    def timekeeper() -> tuple[object, Callable[[], float]]:
+        """What the clock of this loop is known by, and how it is read; by nothing where it is the machine's own."""
+        loop = asyncio.get_running_loop()
+        own = type(loop).time is asyncio.BaseEventLoop.time
+        return (None, time.monotonic) if own else (loop, loop.time)
 
     @staticmethod
     def poster() -> Callable[[Callable[[], object]], object]:

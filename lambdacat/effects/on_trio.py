@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -33,6 +34,13 @@ class ThreadEvent:
         """Tell the loop, from any thread."""
         import trio
 
+        try:
+            here = trio.lowlevel.current_trio_token() is self._token
+        except RuntimeError:
+            here = False
+        if here:
+            self._event.set()
+            return
         with suppress(trio.RunFinishedError):  # nobody waits for an abandoned thread
             self._token.run_sync_soon(self._event.set)
 
@@ -50,6 +58,16 @@ class Backend:
     def clock() -> Callable[[], float]:
         """The clock of the loop that is running."""
         return anyio.current_time
+
+    @staticmethod
+    def timekeeper() -> tuple[object, Callable[[], float]]:
+        """What the clock of this loop is known by, and how it is read; by nothing where it is the machine's own."""
+        import trio
+
+        clock = trio.lowlevel.current_clock()
+        # The machine's has another zero in each run of a loop, and the same pace.
+        own = type(clock).__name__ == "SystemClock"
+        return (None, time.monotonic) if own else (clock, clock.current_time)
 
     @staticmethod
     def poster() -> Callable[[Callable[[], object]], object]:

@@ -12,7 +12,7 @@ from math import inf
 from typing import Any
 
 from lambdacat.asking import Ask, SleepUntil
-from lambdacat.bound import Retry, Timeout
+from lambdacat.bound import Limited, Limiter, Retry, Timeout
 from lambdacat.interpreters.measures import NEVER, NOTHING, Bound, Cost, Names, beside, row
 from lambdacat.interpreters.waits import waits
 from lambdacat.optics import Iso, Lens, Prism, Traversal
@@ -319,6 +319,21 @@ def _tried(cost: Cost, bound: Retry) -> Cost:
     )
 
 
+def _queued(cost: Cost, limiter: Limiter) -> Cost:
+    """A plan after a turn of a limiter, which others may want as well, and which may refuse it."""
+    seconds, tokens, money, calls = (one._replace(lost=0.0) for one in cost[:4])
+    return cost._replace(
+        seconds=seconds._replace(most=inf),
+        tokens=tokens,
+        money=money,
+        calls=calls,
+        alone=inf,
+        instant=False,
+        begins=False,
+        unknown=row((cost.unknown, Names(f"how long {limiter.name} makes it wait", depth=1))),
+    )
+
+
 def _attempted(cost: Cost) -> Cost:
     seconds, tokens, money, calls = (Bound(one.least, inf, one.most) for one in cost[:4])
     return cost._replace(seconds=seconds, tokens=tokens, money=money, calls=calls, instant=False)
@@ -353,6 +368,8 @@ def cost_of(node: Node, below: Sequence[Cost]) -> Cost:
             return _cut(below[0], seconds)
         case Within(bound=Retry() as bound):
             return _tried(below[0], bound)
+        case Within(bound=Limited(limiter=limiter)):
+            return _queued(below[0], limiter)
         case Composite():
             return below[0]
         case _:

@@ -18,7 +18,7 @@ from lambdacat.interpreters.history import NEW, History
 from lambdacat.interpreters.journal import Document
 from lambdacat.interpreters.outcomes import before
 from lambdacat.machine.fork import Fork, Join, Retold, Turn
-from lambdacat.machine.meaning import ROUND, Open, Sleep, Spent, Spin, untested
+from lambdacat.machine.meaning import ROUND, Open, Sleep, Spent, Spin, Unwind, untested
 from lambdacat.machine.ops import FAIL, LEAVE, Halt, State, fallen
 from lambdacat.machine.pausing import Asked, Until
 from lambdacat.machine.segment import Fell, Leaf, Request, Segment
@@ -39,8 +39,8 @@ class Note(Request):
 def noted(history: History, state: State) -> State:
     """A state that was reached because time passed, with that written down first."""
     op, value, stack = state
-    if op is FAIL and isinstance(value, TimedOut):
-        return Note(history.timed_out(value), FAIL), value, stack
+    if isinstance(value, TimedOut) and (op is FAIL or type(op) is Unwind):
+        return Note(history.timed_out(value), op), value, stack
     if type(op) is Join and (document := history.decided(op.fork, op.verdict, stack)) is not None:
         return Note(document, op), value, stack
     return state

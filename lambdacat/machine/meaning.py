@@ -13,7 +13,7 @@ from typing import Any
 from returns.result import Failure, Success
 
 from lambdacat.asking import Ask, SleepUntil
-from lambdacat.bound import Retry, Timeout
+from lambdacat.bound import Limited, Retry, Timeout
 from lambdacat.condition import Condition
 from lambdacat.fault import (
     Fault,
@@ -94,6 +94,47 @@ class Open(Request):
 
     def inside(self, value: Any, stack: Any) -> State:
         return self.plan, value, (BOUND, self.node, None, stack)
+
+
+class Hold(Request):
+    """A plan wants a turn of a limiter, which it holds until it ends."""
+
+    __slots__ = ("limiter", "node")
+
+    def __init__(self, node: Within[Any, Any]) -> None:
+        self.node = node
+        self.limiter = node.bound.limiter
+
+    def inside(self, value: Any, stack: Any) -> State:
+        return self.node.plan, value, (HELD, self.node, None, stack)
+
+
+class GiveBack(Request):
+    """A plan that held a turn has ended, by a value or by a fault."""
+
+    __slots__ = ("node", "won")
+
+    def __init__(self, node: Within[Any, Any], won: bool) -> None:
+        self.node = node
+        self.won = won
+
+    def inside(self, value: Any, stack: Any) -> State:
+        return (LEAVE if self.won else FAIL), value, stack
+
+
+class Unwind(Request):
+    """A deadline has passed inside of which turns were held: they are given back first."""
+
+    __slots__ = ("down_to", "node")
+
+    def __init__(self, node: Plan[Any, Any], down_to: int) -> None:
+        self.node = node
+        """Whose deadline it was."""
+        self.down_to = down_to
+        """How many turns are held outside the deadline."""
+
+    def inside(self, value: Any, stack: Any) -> State:
+        return FAIL, value, stack
 
 
 class Sleep(Request):
@@ -294,6 +335,8 @@ def _enter_within(node: Within[Any, Any], value: Any, stack: Any) -> State:
         return Open(node, node.plan, bound.seconds), value, stack
     if type(bound) is Retry:
         return node.plan, value, (TRIES, node, (1, value), stack)
+    if type(bound) is Limited:
+        return Hold(node), value, stack
     raise TypeError(f"no interpreter knows the bound {bound!r}")
 
 
@@ -339,6 +382,14 @@ def _closed_lost(fault: Any, node: Any, data: Any, below: Any) -> State:
     return CLOSE_LOST, fault, below
 
 
+def _given_back(value: Any, node: Any, data: Any, below: Any) -> State:
+    return GiveBack(node, True), value, below
+
+
+def _given_back_lost(fault: Any, node: Any, data: Any, below: Any) -> State:
+    return GiveBack(node, False), fault, below
+
+
 SEQUENCE = Kind(_leave_sequence, child=_piece)
 CHOICE = Kind(_through, child=lambda node, index: index)
 PART = Kind(_leave_part, whole=lambda whole: whole)
@@ -350,6 +401,7 @@ OTHER = Kind(_through, child=1)
 HANDLED = Kind(_through, child="recover")
 ATTEMPT = Kind(_leave_attempt, _failed_attempt, whole=lambda whole: whole)
 BOUND = Kind(_closed, _closed_lost, child=lambda node, _: None if type(node) is Task else 0)
+HELD = Kind(_given_back, _given_back_lost)
 TRIES = Kind(_through, _failed_try_again, turn=lambda data: data[0], retried=True)
 BOUND_TO = Kind(_through, child="bind")
 NAME = Kind(_through)

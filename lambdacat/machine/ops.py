@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lambdacat.fault import ActionFailed, Fault, MergeConflict, Unanswered, Unavailable, WouldBlock
+from lambdacat.fault import ActionFailed, Denied, Fault, MergeConflict, Refused, Unanswered, Unavailable, WouldBlock
 from lambdacat.machine.segment import Fell, Request, Segment, Suspends
 from lambdacat.machine.trail import Trail
 from lambdacat.merging import Conflict
@@ -95,6 +95,8 @@ def fault_of(error: Exception, site: Trail, name: str, value: Any, branches: Any
         return MergeConflict(path=error.place, branches=names, at=site, name=name, input=value)
     if isinstance(error, Unanswered):
         return Unavailable(what=error.what, reason=error.reason, at=site, name=name, input=value)
+    if isinstance(error, Denied):
+        return Refused(by=error.by, reason=error.reason, at=site, name=name, input=value)
     if isinstance(error, Suspends):
         return WouldBlock(at=site, name=name, input=value)
     return ActionFailed(error=trimmed(error), reading=reading, at=site, name=name, input=value)

@@ -13,9 +13,11 @@ from hypothesis import assume
 from hypothesis import strategies as st
 from returns.result import Failure, Success
 
+from lambdacat.bound import Limiter
 from lambdacat.build import bind, choose, fail, focus, gather, loop_while, parallel, pure, recover, when
 from lambdacat.fault import Fault, Outcome, Stopped
 from lambdacat.footprints import FootprintConflict, footprint
+from lambdacat.guard import Concurrency, Rate
 from lambdacat.optics import Iso, Lens
 from lambdacat.place import Attr, overlaps
 from lambdacat.plan import Plan, identity
@@ -399,6 +401,13 @@ def retry_of_what_never_changes_is_the_plan(run_plan: Interpreter, draw: Draw) -
     _same(run_plan, p.retry(n), p, value)
 
 
+def a_limiter_never_changes_a_result(run_plan: Interpreter, draw: Draw) -> None:
+    """A plan under a limiter gives what it gives without."""
+    p, value = draw(plans()), draw(states())
+    limiter: Limiter = draw(st.sampled_from((Concurrency, Rate)))(draw(st.integers(1, 3)))
+    _same(run_plan, p.limited(limiter), p, value)
+
+
 def names_never_change_a_result(run_plan: Interpreter, draw: Draw) -> None:
     """``p.named(x)`` is ``p``."""
     p, value = draw(plans()), draw(states())
@@ -470,6 +479,7 @@ PLAN_LAWS: tuple[PlanLaw, ...] = (
     nested_timeouts_are_the_smaller,
     retry_0_is_the_plan,
     retry_of_what_never_changes_is_the_plan,
+    a_limiter_never_changes_a_result,
     names_never_change_a_result,
     a_plan_taken_apart_is_the_plan,
     bind_has_a_left_unit,
