@@ -127,6 +127,8 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation("interpreters/durable.py", "return Wait(min(seconds, max(0.0, until - now)), None, woke)", "return Wait(seconds, None, woke)"),
     Mutation("interpreters/durable.py", "        return Note(history.timed_out(value), op), value, stack", "        return state"),
     Mutation("interpreters/history.py", 'if (document["name"], document["lenses"]) != node.memo("entry", _said):', "if False:"),
+    Mutation("interpreters/history.py", "        return now if self.moved is None else self.moved.recorded(now)", "        return now"),
+    Mutation("interpreters/shape.py", "and not (stops[now] or stops[later])", ""),
     Mutation("interpreters/history.py", "        if settled or kind == \"broken\":", "        if True:"),
     Mutation("interpreters/history.py", "self.number, self.digest, self.last = len(past.documents), past.digest, past.documents[-1]", "self.number, self.digest, self.last = len(past.documents), b\"\", past.documents[-1]"),
     Mutation("interpreters/outcomes.py", "return own_copy(value) if _may_change(node, value) else value", "return value"),
@@ -135,7 +137,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation("interpreters/journal.py", 'if document["n"] != number:', "if False:"),
     Mutation("interpreters/runs.py", "            if not _answered_meanwhile(history, outcome):\n                break\n    except", "            break\n    except"),
     Mutation("interpreters/runs.py", "return {key: asked[key] for key in last[\"questions\"] if key in asked}", "return asked"),
-    Mutation("interpreters/shape.py", "now < later or touched[now].disjoint_from(touched[later])", "now < later or True"),
+    Mutation("interpreters/shape.py", "touched[now].disjoint_from(touched[later]) and", "True and"),
     Mutation("interpreters/downstream.py", "            self.steps.add(path)\n            return dirty | writes", "            self.steps.add(path)\n            return dirty"),
     Mutation("interpreters/downstream.py", "            if after == dirty:\n                break", "            break"),
     Mutation("interpreters/recorded_errors.py", "made.__dict__[name] = codecs.from_tree(value)", "pass"),
@@ -149,7 +151,7 @@ CASES = ("tests/test_cases_plans.py", "tests/test_cases_parallel.py", "tests/tes
 LAWS = ("tests/test_faults.py", "tests/test_traces.py", "tests/test_rewrite.py", "tests/test_laws.py")
 """Checked after the cases, in one thread only: the loops run the same machine."""
 ONE_THREAD = "not asyncio and not trio and not traced and not stateful and not interpret and not optimised"
-JOURNALS = tuple(f"tests/test_{name}.py" for name in ("journalled_runs", "asking", "replaying", "shapes"))
+JOURNALS = tuple(f"tests/test_{name}.py" for name in ("journalled_runs", "asking", "replaying", "shapes", "moved_plans"))
 DURABLE = ("machine/pausing", "machine/trail", "machine/fork", "interpreters/", "store/")
 TIMED = (
     "tests/test_cases_plans.py::test_the_cost_of_a_step_does_not_grow_with_the_length",

@@ -150,7 +150,8 @@ class _Walk:
         return frozenset(spot for spot in dirty if not any(is_prefix(place, spot) for place in fresh))
 
     def ask(self, node: Ask[Any, Any], path: str, dirty: Dirty) -> Dirty:
-        if node.name in self.changed or (dirty and not isinstance(node.question, str)):
+        # Who approved saw what was there before, whatever the words.
+        if node.name in self.changed or (dirty and (node.into is None or not isinstance(node.question, str))):
             self.steps.add(path)
             return dirty | _writes(node)
         return dirty

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, NamedTuple
 import anyio
 import anyio.lowlevel
 import anyio.to_thread
+from attrs import evolve
 
 from lambdacat.effects.concurrent import Concurrent
 from lambdacat.effects.direct import Direct
@@ -113,6 +114,8 @@ def durable_direct(driver: type[Direct]) -> Any:
                 return super().perform(segment, index, leaf, value, stack, row)
             history = self.env.history
             key = history.keys.of(stack, leaf.at)
+            if history.moved is not None:
+                key = history.moved.recorded(key)
             made = history.answer(key, leaf, index, value, stack)
             if made is not NEW:
                 return made
@@ -162,8 +165,8 @@ def durable_direct(driver: type[Direct]) -> Any:
             return request.op, value, stack
 
         def waited(self, seconds: float, request: Sleep | Until, value: Any, stack: Any) -> State:
-            history, key = self.env.history, _wait_key(request, stack)
-            wait = _wait(history, seconds, self.env.now(), key)
+            history = self.env.history
+            wait = _wait(history, seconds, self.env.now(), history.key(_wait_key(request, stack)))
             if wait.before is not None:
                 history.append([wait.before])
             return wait.over(super().waited(wait.seconds, request, value, stack))
@@ -172,10 +175,11 @@ def durable_direct(driver: type[Direct]) -> Any:
             if isinstance(request, Retold):
                 return request.inside(value, stack)
             history = self.env.history
-            answer, document = history.reply(request, Trail(stack, (), value, request.node).key())
+            key = history.key(Trail(stack, (), value, request.node).key())
+            answer, document = history.reply(request, key)
             if document is not None:
                 history.append([document])
-            return request.inside(value, stack) if answer is NEW else request.answered(answer, value, stack)
+            return _open(request, key, value, stack) if answer is NEW else request.answered(answer, value, stack)
 
         answers: ClassVar[dict[type, Callable[..., State]]] = {
             **driver.answers,
@@ -190,6 +194,13 @@ def durable_direct(driver: type[Direct]) -> Any:
         }
 
     return Durable
+
+
+def _open(request: Asked, key: str, value: Any, stack: Any) -> State:
+    """The suspension of a question that the journal knows by this key."""
+    op, fault, below = request.inside(value, stack)
+    (question,) = fault.questions
+    return op, evolve(fault, questions=(evolve(question, key=key),)), below
 
 
 def _wait_key(request: Sleep | Until, stack: Any) -> str:
@@ -216,6 +227,8 @@ def durable_driver(driver: Any) -> Any:
                 return await super().perform(segment, index, leaf, value, stack, row)
             history = self.env.history
             key = history.keys.of(stack, leaf.at)
+            if history.moved is not None:
+                key = history.moved.recorded(key)
             made = history.answer(key, leaf, index, value, stack)
             if made is not NEW:
                 return made
@@ -249,18 +262,19 @@ def durable_driver(driver: Any) -> Any:
             return request.op, value, stack
 
         async def waited(self, seconds: float, request: Sleep | Until, value: Any, stack: Any) -> State:
-            history, key = self.env.history, _wait_key(request, stack)
-            wait = _wait(history, seconds, self.env.now(), key)
+            history = self.env.history
+            wait = _wait(history, seconds, self.env.now(), history.key(_wait_key(request, stack)))
             if wait.before is not None:
                 await history.tick.write(wait.before)
             return wait.over(await super().waited(wait.seconds, request, value, stack))
 
         async def asked(self, request: Asked, value: Any, stack: Any) -> State:
             history = self.env.history
-            answer, document = history.reply(request, Trail(stack, (), value, request.node).key())
+            key = history.key(Trail(stack, (), value, request.node).key())
+            answer, document = history.reply(request, key)
             if document is not None:
                 await history.tick.write(document)
-            return request.inside(value, stack) if answer is NEW else request.answered(answer, value, stack)
+            return _open(request, key, value, stack) if answer is NEW else request.answered(answer, value, stack)
 
         instant: ClassVar[dict[type, Callable[..., State]]] = {**driver.instant, Open: open}
         waits: ClassVar[dict[type, Callable[..., Any]]] = {

@@ -19,7 +19,7 @@ from lambdacat.interpreters.journal import (
     sealed,
     unsealed_answer,
 )
-from lambdacat.interpreters.migrating import migration_change, versions
+from lambdacat.interpreters.migrating import migration_change, versions, versions_at
 from lambdacat.interpreters.outcomes import outcome_of, outcome_tree
 from lambdacat.interpreters.shape import NOWHERE, Change, Moved, compared, lenses_text, shape
 from lambdacat.machine.fork import Fork
@@ -51,6 +51,8 @@ class History:
         self.used: set[str] = set()
         """Keys of the actions that the journal answered for."""
         self.keys = Keys()
+        self.moved: Moved | None = None
+        """Where steps have gone since the run began, if any has."""
         self.tick: Any = None
         """What appends the entries of one tick together, on an event loop."""
         self._answers: Mapping[str, bytes] | None = None
@@ -75,16 +77,23 @@ class History:
         if (change := migration_change(past, self.codecs)) is not None:
             raise Halt(change)
         self.recall(past, difference)
+        fresh = versions(self.codecs)
+        if fresh != versions_at(past.documents):
+            self.append([{"kind": "resumed", "versions": fresh}])
 
     def recall(self, past: Past, moved: Moved = NOWHERE) -> None:
-        """Know every entry of the past, under the key that it has now."""
+        """Know every entry of the past, under the key that it was written with."""
+        self.moved = moved if moved.prefixes else None
         self.run, self.seed = past.run, past.begin["seed"]
         self.number, self.digest, self.last = len(past.documents), past.digest, past.documents[-1]
         known = self.known
         for document in past.documents:
             if "key" in document:
-                now = moved.document(document) if moved.prefixes else document
-                known[now["kind"]][now["key"]] = now
+                known[document["kind"]][document["key"]] = document
+
+    def key(self, now: str) -> str:
+        """The key in the journal of what has the key ``now`` in the plan."""
+        return now if self.moved is None else self.moved.recorded(now)
 
     def end(self, outcome: str, says: str, waits_for: Sequence[str] = ()) -> None:
         """How the run has ended, unless the journal says so already."""
@@ -155,7 +164,8 @@ class History:
     def verdict(self, fork: Fork, stack: Any) -> Document | None:
         """How a race of this fork ended, if it did."""
         told = self.known["verdict"]
-        return told.get(_fork_key(fork, stack)) if told else None
+        document = told.get(self.key(_fork_key(fork, stack))) if told else None
+        return document if document is None or self.moved is None else self.moved.verdict_now(document)
 
     def decided(self, fork: Fork, verdict: Verdict, stack: Any) -> Document | None:
         """The entry of a verdict that another run might not come to; None when any run comes to it."""
@@ -166,12 +176,12 @@ class History:
             return None
         document: Document = {"kind": "verdict", "key": _fork_key(fork, stack), "verdict": kind}
         document["entries"], document["missing"] = ([[i, won] for i, won, _ in row] for row in (entries, missing))
-        return document
+        return document if self.moved is None else self.moved.verdict_recorded(document)
 
     def late(self, site: Trail, value: Any) -> TimedOut | None:
         """The fault of a deadline that passed."""
         told = self.known["timeout"]
-        document = told.get(site.key()) if told else None
+        document = told.get(self.key(site.key())) if told else None
         if document is None:
             return None
         known = {name: document[name] for name in ("seconds", "late", "abandoned", "unbegun") if name in document}
@@ -180,7 +190,7 @@ class History:
     def timed_out(self, fault: TimedOut) -> Document:
         """The entry of a deadline that has passed."""
         site: Any = fault._at
-        return {"kind": "timeout", "key": site.key(), "seconds": fault.seconds, "late": fault.late,
+        return {"kind": "timeout", "key": self.key(site.key()), "seconds": fault.seconds, "late": fault.late,
                 "abandoned": fault.abandoned, "unbegun": fault.unbegun}  # fmt: skip
 
     def wakes(self, key: str) -> float | None:
@@ -196,8 +206,13 @@ class History:
 
     def reply(self, request: Asked, key: str) -> tuple[Any, Document | None]:
         """The answer to a question and what is to be written of it; ``NEW`` when there is none."""
+        before = self.known["asked"].get(key)
+        same = before is None or before["text"] == request.text
         document = self.known["answer"].get(key)
         if document is not None:
+            # What a function makes of a state may read otherwise now; what was done after the answer is done.
+            if not same and isinstance(request.node.question, str):
+                raise Halt(_other_question(before, request))
             return self.codecs.from_tree(document["value"]), None
         if self._answers is None and isinstance(self.journal, Answerable):
             try:
@@ -206,7 +221,9 @@ class History:
                 raise Halt(error) from None
         fresh = (self._answers or {}).get(key)
         if fresh is None:
-            return NEW, None if key in self.known["asked"] else _asked(request, key)
+            return NEW, None if before is not None and same else _asked(request, key)
+        if not same:
+            raise Halt(_other_question(before, request))
         try:
             value = self.codecs.decode(unsealed_answer(self.run, key, fresh))
         except (JournalCorrupt, StateCorrupt) as error:
@@ -235,6 +252,14 @@ def _asked(request: Asked, key: str) -> Document:
     return {"kind": "asked", "key": key, "name": node.name, "text": request.text,
             "into": None if node.into is None else repr(node.into),
             "wants": "yes or no" if node.into is None else wanted(node.into)}  # fmt: skip
+
+
+def _other_question(before: Any, request: Asked) -> PlanChanged:
+    return PlanChanged(
+        recorded=f"the question {before['text']!r}, which has been answered",
+        found=f"the question {request.text!r}",
+        name=request.node.name,
+    )
 
 
 def wanted(into: Any) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, Generic, TypeVar, final
 
@@ -12,10 +12,20 @@ from lambdacat.bound import Limits
 from lambdacat.context import Context, context_of
 from lambdacat.fault import Outcome
 from lambdacat.interpreters.downstream import downstream
-from lambdacat.interpreters.journal import Document, Journal, MemoryJournal, Past, past_of, sealed
+from lambdacat.interpreters.journal import (
+    Answerable,
+    Document,
+    Journal,
+    MemoryJournal,
+    Past,
+    past_of,
+    sealed,
+    sealed_answer,
+    unsealed_answer,
+)
 from lambdacat.interpreters.run import check_plan
 from lambdacat.interpreters.runs import RECORDED, arun_durable, owned
-from lambdacat.interpreters.shape import shape
+from lambdacat.interpreters.shape import Moved, compared, shape
 from lambdacat.place import PlanError
 from lambdacat.plan import Plan, Task
 from lambdacat.regrow import rebuilt, with_action
@@ -40,8 +50,20 @@ def _recorded(journal: Journal) -> Past:
     return past
 
 
-def _started(into: Journal, past: Past, documents: Iterable[Document], **changes: Any) -> None:
-    """Begin a new run with entries of an old one. Errors: ``ValueError`` when ``into`` has a run already."""
+def _open_answers(journal: Journal, past: Past) -> dict[str, bytes]:
+    """What was answered and not taken up yet, by key. Errors: ``JournalCorrupt``."""
+    if not isinstance(journal, Answerable):
+        return {}
+    return {key: unsealed_answer(past.run, key, value) for key, value in journal.answers().items()}
+
+
+def _started(
+    into: Journal, past: Past, documents: Sequence[Document], answers: Mapping[str, bytes], **changes: Any
+) -> None:
+    """Begin a new run with entries of an old one, and the answers to what was asked in them.
+
+    Errors: ``ValueError`` when ``into`` has a run already.
+    """
     if past_of(into) is not None:
         raise ValueError(f"{into!r} has a run already; give the new run a name of its own")
     run = str(getattr(into, "run_id", "") or f"{past.run}, again")
@@ -51,6 +73,10 @@ def _started(into: Journal, past: Past, documents: Iterable[Document], **changes
         for number, document in enumerate((begin, *documents)):
             digest, entry = sealed(digest, {**document, "n": number})
             into.append(entry)
+    asked = {document["key"] for document in documents if document["kind"] == "asked"}
+    if isinstance(into, Answerable):
+        for key in asked & answers.keys():
+            into.answer(key, sealed_answer(run, key, answers[key]))
 
 
 def fork(journal: Journal, *, at: str, into: Journal) -> None:
@@ -67,7 +93,8 @@ def fork(journal: Journal, *, at: str, into: Journal) -> None:
             f"did you mean {close[0]!r}?" if close else f"it has {', '.join(map(repr, list(keys)[:10])) or 'none yet'}"
         )
         raise NoEntry(f"run {past.run!r} has no entry {at!r}; {hint}")
-    _started(into, past, (d for d in past.documents[1 : keys[at]] if d["kind"] != "end"))
+    kept = [d for d in past.documents[1 : keys[at]] if d["kind"] != "end"]
+    _started(into, past, kept, _open_answers(journal, past))
 
 
 @final
@@ -118,11 +145,16 @@ async def replay(
     _check_names(plan, past, changed)
     if isinstance(changed, Mapping):
         plan = edited(plan, changed)
-    recorded = [(d["key"], d["name"]) for d in past.documents if d["kind"] in ("done", "asked")]
+    moved = compared(past.begin["plan"], plan)
+    documents = [moved.entry_now(d) if isinstance(moved, Moved) else d for d in past.documents]
+    recorded = [(d["key"], d["name"]) for d in documents if d["kind"] in ("done", "asked")]
     below = downstream(plan, frozenset(changed), recorded)
-    kept = [d for d in past.documents[1:] if d["kind"] != "end" and not _stale(d, below)]
+    kept = [d for d in documents[1:] if d["kind"] != "end" and not _stale(d, below)]
     target = MemoryJournal(codecs=getattr(journal, "codecs", ())) if into is None else into
-    _started(target, past, kept, plan=shape(plan))
+    given = _open_answers(journal, past)
+    if isinstance(moved, Moved):
+        given = {moved.now(key): value for key, value in given.items()}
+    _started(target, past, kept, given, plan=shape(plan))
     outcome, history = await arun_durable(plan, RECORDED, target, context_of(context), limits, observers)
     assert history is not None
     fresh = _recorded(target).documents[len(kept) + 1 :]
@@ -136,7 +168,9 @@ async def replay(
 
 
 def _stale(document: Document, below: Any) -> bool:
-    key = document["key"]
+    key = document.get("key")
+    if key is None:
+        return False
     inside: bool = below.has(key) if document["kind"] in ("done", "asked", "answer") else below.below(key)
     return inside
 

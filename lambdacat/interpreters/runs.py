@@ -15,13 +15,13 @@ from returns.result import Failure, Success
 
 from lambdacat.asking import agreed
 from lambdacat.bound import Limits
-from lambdacat.codec import Codecs
+from lambdacat.codec import Codecs, StateCorrupt
 from lambdacat.context import Context, context_of
 from lambdacat.effects.direct import Direct
 from lambdacat.fault import Outcome, PlanChanged, Question, Waiting, _Faulted, headline, settled
 from lambdacat.interpreters.classes import codecs_of
 from lambdacat.interpreters.history import History
-from lambdacat.interpreters.journal import Answerable, Journal, Leased, past_of, sealed_answer
+from lambdacat.interpreters.journal import Answerable, Journal, Leased, Past, past_of, sealed_answer
 from lambdacat.interpreters.migrating import migration_change
 from lambdacat.interpreters.run import check_plan, outcome_of
 from lambdacat.interpreters.shape import Change, compared
@@ -315,9 +315,18 @@ def can_resume(plan: Plan[Any, Any], journal: Journal) -> Resumable:
     if past is None:
         raise ValueError(f"there is no run to resume: {_called(journal)} has no entries{_of_run(journal)}")
     difference = compared(past.begin["plan"], plan)
-    change = difference.fault() if isinstance(difference, Change) else migration_change(past, codecs_of(plan, journal))
+    change = difference.fault() if isinstance(difference, Change) else _unreadable(past, codecs_of(plan, journal))
     done = sum(document["kind"] == "done" for document in past.documents)
     return Resumable(run=past.run, change=change, done=done, status=past.status)
+
+
+def _unreadable(past: Past, codecs: Codecs) -> PlanChanged | None:
+    """Why what was recorded cannot be read with the classes that there are now; None when it can."""
+    try:
+        codecs.from_tree(past.begin["input"])
+        return migration_change(past, codecs)
+    except StateCorrupt as error:
+        return PlanChanged(recorded="a state of its own time", found=str(error), name="the plan")
 
 
 # --- answering -------------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ a timeout or a count of retries may be tuned while a run lies still.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
@@ -16,7 +16,7 @@ from lambdacat.footprints import footprint
 from lambdacat.machine.trail import step_text
 from lambdacat.plan import Choose, Focus, LoopWhile, Parallel, Plan, Recover, Task, Within
 from lambdacat.plan import Sequence as Steps
-from lambdacat.structure import fold, step_to
+from lambdacat.structure import fold, nodes, step_to
 
 Node = Plan[Any, Any]
 At = tuple[str | int, ...]
@@ -81,29 +81,54 @@ class Change(NamedTuple):
 
 
 class Moved(NamedTuple):
-    """Where steps that commute have gone: prefixes of keys, as recorded and as they are now."""
+    """Where steps that commute have gone: prefixes of keys, as recorded and as they are now.
+
+    A journal speaks in the keys of the plan that it began with, whatever the plans that go on with it: so whoever is in
+    the middle of something (a question, a service that was sent a key) is still spoken to about the same thing.
+    """
 
     prefixes: tuple[tuple[str, str], ...]
 
-    def key(self, recorded: str) -> str:
-        """The key that an entry has now."""
-        path, mark, turns = recorded.partition("#")
-        best = max((row for row in self.prefixes if _inside(path, row[0])), key=lambda row: len(row[0]), default=None)
-        return recorded if best is None else best[1] + path[len(best[0]) :] + mark + turns
+    def recorded(self, now: str) -> str:
+        """The key under which the journal knows what has this key now."""
+        return _renamed(now, [(new, old) for old, new in self.prefixes])
 
-    def document(self, recorded: dict[str, Any]) -> dict[str, Any]:
-        """The entry as it would have been written now."""
-        key = recorded["key"]
-        made = {**recorded, "key": self.key(key)}
-        if recorded["kind"] == "verdict":
-            path = key.partition("#")[0]
-            for row in ("entries", "missing"):
-                made[row] = [[self.branch(path, i), won] for i, won in recorded[row]]
-        return made
+    def now(self, recorded: str) -> str:
+        """The key that an entry would have now."""
+        return _renamed(recorded, self.prefixes)
 
-    def branch(self, path: str, branch: int) -> int:
-        """Where a branch of the node at ``path`` is now."""
-        return int(self.key(_under(path, (branch,))).rpartition("/")[2])
+    def verdict_recorded(self, document: dict[str, Any]) -> dict[str, Any]:
+        """A verdict under a key of now, and with the branches of now, as the journal speaks of it."""
+        return self._verdict(document, self.recorded)
+
+    def verdict_now(self, document: dict[str, Any]) -> dict[str, Any]:
+        """A verdict of the journal with the branches of now."""
+        return self._verdict(document, self.now)
+
+    def entry_now(self, document: dict[str, Any]) -> dict[str, Any]:
+        """An entry as a run of the plan of now would have written it."""
+        if "key" not in document:
+            return document
+        return (
+            self.verdict_now(document)
+            if document["kind"] == "verdict"
+            else {**document, "key": self.now(document["key"])}
+        )
+
+    def _verdict(self, document: dict[str, Any], renamed: Callable[[str], str]) -> dict[str, Any]:
+        path = document["key"].partition("#")[0]
+
+        def branch(index: int) -> int:
+            return int(renamed(_under(path, (index,))).rpartition("/")[2])
+
+        rows = {row: [[branch(i), won] for i, won in document[row]] for row in ("entries", "missing")}
+        return {**document, **rows, "key": renamed(document["key"])}
+
+
+def _renamed(key: str, prefixes: Sequence[tuple[str, str]]) -> str:
+    path, mark, turns = key.partition("#")
+    best = max((row for row in prefixes if _inside(path, row[0])), key=lambda row: len(row[0]), default=None)
+    return key if best is None else best[1] + path[len(best[0]) :] + mark + turns
 
 
 NOWHERE = Moved(())
@@ -175,7 +200,7 @@ class _Comparison:
             places.setdefault(new[index], []).append(index)
         order = [places[mark].pop() for mark in old]
         children = node.parts()[1]
-        return order if _commutes(order, children) else None
+        return order if _commutes(order, children, one_by_one=type(node) is Steps) else None
 
     def first_difference(self, below: list[int], below_new: list[int], node: Node, at: At) -> Change:
         """Which step is the first that is not what was recorded."""
@@ -194,11 +219,15 @@ def _under(path: str, steps: At) -> str:
     return f"{path}/{below}" if path and below else path or below
 
 
-def _commutes(order: Sequence[int], steps: Sequence[Node]) -> bool:
-    """Whether every two steps that changed places are disjoint. ``steps`` are in their new order."""
+def _commutes(order: Sequence[int], steps: Sequence[Node], *, one_by_one: bool) -> bool:
+    """Whether every two steps that changed places are disjoint. ``steps`` are in their new order.
+
+    What stands after a question or a wait stands there for a reason that no footprint shows.
+    """
     touched = [footprint(step) for step in steps]
+    stops = [one_by_one and any(isinstance(one, (Ask, SleepUntil)) for one in nodes(step)) for step in steps]
     return all(
-        now < later or touched[now].disjoint_from(touched[later])
+        now < later or (touched[now].disjoint_from(touched[later]) and not (stops[now] or stops[later]))
         for place, now in enumerate(order)
         for later in order[place + 1 :]
     )

@@ -120,7 +120,8 @@ class ActionCall:
     @property
     def key(self) -> tuple[str, str]:
         """The run, and which execution of which node, whatever the attempt."""
-        return self._env.id, self._site.key(attempts=False)
+        key, history = self._site.key(attempts=False), self._env.history
+        return self._env.id, key if history is None else history.key(key)
 
     @property
     def epoch(self) -> int:
