@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from contextvars import copy_context
 from typing import Any
 
@@ -76,6 +76,15 @@ class Backend:
         loop = asyncio.get_running_loop()
         own = type(loop).time is asyncio.BaseEventLoop.time
         return (None, time.monotonic) if own else (loop, loop.time)
+
+    @staticmethod
+    @contextmanager
+    def cancellable() -> Iterator[Callable[[], object]]:
+        """What cancels the task that is running, called in any thread."""
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None
+        cancel = task.cancel
+        yield lambda: loop.call_soon_threadsafe(cancel)
 
     @staticmethod
     def poster() -> Callable[[Callable[[], object]], object]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import anyio
@@ -68,6 +68,16 @@ class Backend:
         # The machine's has another zero in each run of a loop, and the same pace.
         own = type(clock).__name__ == "SystemClock"
         return (None, time.monotonic) if own else (clock, clock.current_time)
+
+    @staticmethod
+    @contextmanager
+    def cancellable() -> Iterator[Callable[[], object]]:
+        """What cancels the block, called in any thread."""
+        import trio
+
+        token = trio.lowlevel.current_trio_token()
+        with anyio.CancelScope() as scope:
+            yield lambda: token.run_sync_soon(scope.cancel)
 
     @staticmethod
     def poster() -> Callable[[Callable[[], object]], object]:

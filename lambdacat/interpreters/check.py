@@ -11,7 +11,7 @@ from lambdacat.bound import Retry, Timeout
 from lambdacat.condition import Condition
 from lambdacat.footprints import Touch, _touch
 from lambdacat.interpreters.dead_stores import never_read, read_too_early, sure_writes
-from lambdacat.interpreters.doubts import changeable, faultless, faults_surely
+from lambdacat.interpreters.doubts import changeable, endless, faultless, faults_surely
 from lambdacat.optics import Traversal
 from lambdacat.place import Place
 from lambdacat.plan import (
@@ -142,6 +142,17 @@ def _unbounded_loop(spot: Spot, facts: Facts) -> Iterator[Doubt]:
         yield spot, f"{_quoted(spot.node)} may turn for ever; say how often it may with at_most="
 
 
+def _unbounded_retry(spot: Spot, facts: Facts) -> Iterator[Doubt]:
+    match spot.node:
+        # A timeout around it ends it.
+        case Within(bound=Retry() as bound, plan=plan) if spot.seconds is None and endless(bound.schedule):
+            if not facts.faultless[id(plan)]:
+                said = f"{_quoted(spot.node)} may try for ever"
+                yield spot, f"{said}; end its schedule with .times(n) or .up_to(seconds), or put a timeout around it"
+        case _:
+            pass
+
+
 def _retry_not_idempotent(spot: Spot, facts: Facts) -> Iterator[Doubt]:
     task, retry = spot.node, spot.retry
     if type(task) is Task and task.idempotent is False and retry is not None and retry not in facts.retried:
@@ -238,6 +249,7 @@ def _timeout_longer(spot: Spot, facts: Facts) -> Iterator[Doubt]:
 
 RULES: tuple[tuple[str, Rule], ...] = (
     ("unbounded-loop", _unbounded_loop),
+    ("unbounded-retry", _unbounded_retry),
     ("retry-not-idempotent", _retry_not_idempotent),
     ("written-never-read", _written_never_read),
     ("read-before-written", _read_before_written),

@@ -27,6 +27,7 @@ from lambdacat.plan import (
 )
 from lambdacat.policy import All, NBest, Quorum
 from lambdacat.record import field_type, record_of
+from lambdacat.schedule import Exponential, Fixed, Schedule, _Jittered, _Then, _Times, _UpTo
 
 
 def faultless(node: Plan[Any, Any], below: list[bool]) -> bool:
@@ -70,6 +71,28 @@ def _race_lost(node: Parallel[Any, Any], below: list[bool]) -> bool:
             return alive < wanted
         case _:
             return False
+
+
+_FAR = 1_000_000
+"""An attempt that no schedule of a user's own is asked for, unless it has no end."""
+
+
+def endless(schedule: Schedule) -> bool:
+    """Whether a schedule never says that it is at its end, however long it is."""
+    match schedule:
+        case Fixed() | Exponential():
+            return True
+        case _Times():
+            return False
+        case _UpTo(inner=inner):
+            # Only delays of nothing never add up.
+            return endless(inner) and inner.delay(_FAR) == 0
+        case _Jittered(inner=inner):
+            return endless(inner)
+        case _Then(first=first, second=second):
+            return endless(first) or endless(second)
+        case _:
+            return schedule.delay(_FAR) is not None
 
 
 _BETTER = {

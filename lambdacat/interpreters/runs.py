@@ -25,6 +25,7 @@ from lambdacat.interpreters.journal import Answerable, Journal, Leased, Past, pa
 from lambdacat.interpreters.migrating import migration_change
 from lambdacat.interpreters.run import check_plan, outcome_of
 from lambdacat.interpreters.shape import Change, compared
+from lambdacat.interpreters.terminating import here, until_sigterm
 from lambdacat.machine.meaning import ACTIONS_APART, APART
 from lambdacat.machine.ops import Halt
 from lambdacat.plan import Plan
@@ -128,7 +129,7 @@ def run_durable(
     """``run`` with a journal."""
     from contextvars import copy_context
 
-    with owned(journal) as epoch:
+    with until_sigterm(here), owned(journal) as epoch:
         try:
             while True:
                 history, given = taken_up(plan, value, journal, context)
@@ -188,6 +189,24 @@ async def arun_durable(
     again: bool = False,
 ) -> tuple[Outcome[Any], History | None]:
     """``arun`` with a journal, and what its journal then knows; None when nothing was run."""
+    from lambdacat.interpreters.arun import backend
+
+    with until_sigterm(backend().cancellable):
+        told = await _on_a_loop(plan, value, journal, context, limits, observers, again=again)
+    _tell(observers, told[0])
+    return told
+
+
+async def _on_a_loop(
+    plan: Plan[Any, Any],
+    value: Any,
+    journal: Journal,
+    context: Context,
+    limits: Limits,
+    observers: Collection[Callable[[Any], object]],
+    *,
+    again: bool,
+) -> tuple[Outcome[Any], History | None]:
     from lambdacat.interpreters.durable import Tick
 
     # A journal that has owners is a file or a server: it is waited for in a thread.
@@ -215,7 +234,6 @@ async def arun_durable(
     finally:
         if epochs:
             ownership.__exit__(None, None, None)
-    _tell(observers, outcome)
     return outcome, history
 
 
