@@ -151,7 +151,9 @@ CASES = ("tests/test_cases_plans.py", "tests/test_cases_parallel.py", "tests/tes
 LAWS = ("tests/test_faults.py", "tests/test_traces.py", "tests/test_rewrite.py", "tests/test_laws.py")
 """Checked after the cases, in one thread only: the loops run the same machine."""
 ONE_THREAD = "not asyncio and not trio and not traced and not stateful and not interpret and not optimised"
-JOURNALS = tuple(f"tests/test_{name}.py" for name in ("journalled_runs", "asking", "replaying", "shapes", "moved_plans"))
+JOURNALS = tuple(
+    f"tests/test_{name}.py" for name in ("journalled_runs", "asking", "replaying", "shapes", "moved_plans")
+)
 DURABLE = ("machine/pausing", "machine/trail", "machine/fork", "interpreters/", "store/")
 TIMED = (
     "tests/test_cases_plans.py::test_the_cost_of_a_step_does_not_grow_with_the_length",

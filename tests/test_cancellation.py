@@ -966,6 +966,60 @@ except BaseException as caught:
     assert done.stdout.count("begun") == done.stdout.count("cleaned"), done
 
 
+@really_on_both
+@pytest.mark.parametrize("where", ["thread", "thread after another", "clean-up"])
+@pytest.mark.parametrize("cut_by", ["lost race", "failing sibling", "timeout", "cancellation"])
+def test_what_ends_the_program_leaves_a_fork_that_is_cut_off(on: Runner, where: str, cut_by: str) -> None:
+    """R-E3: from a branch that has been cancelled already."""
+    goes_on = threading.Event()
+
+    def blocking(_: int) -> int:
+        goes_on.wait(10)
+        raise SystemExit("done")
+
+    async def first(n: int) -> int:
+        return n
+
+    async def unclean(_: int) -> int:
+        try:
+            await anyio.sleep(10)
+        finally:
+            raise SystemExit("done")
+
+    async def quick(n: int) -> int:
+        await anyio.sleep(0.02)
+        return n
+
+    async def fails(_: int) -> int:
+        await anyio.sleep(0.02)
+        raise OSError
+
+    step: AnyPlan = {
+        "thread": task(blocking),
+        "thread after another": task(first) >> task(blocking),
+        "clean-up": task(first) >> task(unclean),
+    }[where]
+    plan: AnyPlan = {
+        "lost race": parallel(task(quick), step, policy=FIRST_COMPLETED),
+        "failing sibling": gather(task(fails), step),
+        "timeout": gather(step, step).timeout(0.02),
+        "cancellation": gather(step, gather(step, step)),
+    }[cut_by]
+
+    async def main() -> Any:
+        # Set by a timer, while the branch that waits for its thread is cancelled already.
+        timer = threading.Timer(0.1, goes_on.set)
+        timer.start()
+        try:
+            with anyio.move_on_after(0.02 if cut_by == "cancellation" else 10):
+                return await arun(plan, 1)
+        finally:
+            timer.join()
+
+    with pytest.raises(SystemExit, match="done"):
+        on(main)
+
+
 def signalled(number: int, policy: str, delay: float, backend: str = "asyncio") -> tuple[str, int, float]:
     """What a program says that is sent a signal while three branches run, how it exits, and how long that takes."""
     body = (

@@ -10,6 +10,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
 from fractions import Fraction
+from math import inf
 from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol
 from uuid import UUID
@@ -20,18 +21,22 @@ from rpds import HashTrieMap
 
 from lambdacat import (
     FIRST_COMPLETED,
+    Exponential,
     NBest,
     Plan,
     Quorum,
+    Schedule,
     Stopped,
     bind,
     check,
+    dry_run,
     fail,
     gather,
     identity,
     lens,
     loop_while,
     parallel,
+    schedule,
     sequence,
     task,
     when,
@@ -81,6 +86,63 @@ def test_a_sound_program_has_no_findings() -> None:
 
 def test_an_unbounded_loop() -> None:
     assert rules(plain >> loop_while(bool, plain)) == [("unbounded-loop", (1,))]
+
+
+class Always(Schedule):
+    """A schedule of a user's own, without an end."""
+
+    def delay(self, attempt: int, source: Any = None) -> float | None:
+        return 1.0
+
+
+class Thrice(Schedule):
+    """One with an end."""
+
+    def delay(self, attempt: int, source: Any = None) -> float | None:
+        return 1.0 if attempt <= 3 else None
+
+
+SECOND = schedule.Fixed(1.0)
+ENDLESS = [
+    SECOND,
+    Exponential(first=1),
+    Exponential(first=1, cap=5).jittered(0.5),
+    SECOND.times(2).then(SECOND),
+    SECOND.then(SECOND.times(2)),
+    schedule.Fixed(0.0).up_to(5),
+    Always(),
+]
+ENDING = [
+    3,
+    5_000,
+    SECOND.times(2),
+    SECOND.times(5_000).jittered(0.5),
+    SECOND.up_to(60),
+    Exponential(first=1).up_to(1e9),
+    SECOND.times(2).then(SECOND.times(1)),
+    Thrice(),
+]
+
+
+@pytest.mark.parametrize("delays", ENDLESS, ids=repr)
+def test_a_retry_without_an_end(delays: Any) -> None:
+    assert rules(plain >> plain.retry(delays)) == [("unbounded-retry", (1,))]
+    assert rules(plain.timeout(5).retry(delays)) == [("unbounded-retry", ())]
+    assert rules(parallel(plain, plain.retry(delays))) == [("unbounded-retry", (1,))]
+    assert dry_run(plain.retry(delays)).calls == (1, inf)
+
+
+@pytest.mark.parametrize("delays", ENDING, ids=repr)
+def test_a_retry_that_its_schedule_ends(delays: Any) -> None:
+    assert rules(plain >> plain.retry(delays)) == []
+
+
+@pytest.mark.parametrize("delays", ENDLESS, ids=repr)
+def test_a_retry_that_a_timeout_ends_or_that_never_begins(delays: Any) -> None:
+    assert rules(plain.retry(delays).timeout(5)) == []
+    assert rules((plain >> plain.retry(delays).named("inner")).timeout(5)) == []
+    assert rules(parallel(plain, plain.retry(delays), policy=NBest(1, by=bool), timeout=5)) == []
+    assert rules(identity.retry(delays)) == []
 
 
 def test_a_retry_around_a_task_that_must_not_be_done_twice_at_any_depth() -> None:
@@ -266,6 +328,7 @@ again = step("again", TOPIC, DRAFT)
 pay = step("pay", idempotent=False)
 QUOTED: dict[str, tuple[Plan[Any, Any], str]] = {
     "unbounded-loop": (loop_while(bool, plain), "loop_while(plain) may turn"),
+    "unbounded-retry": (plain.retry(SECOND), "retry(plain) may try for ever"),
     "retry-not-idempotent": ((plain >> pay).retry(2), "retry(sequence(plain, pay)) may do pay twice"),
     "written-never-read": (write >> again, "what write writes to Note.draft is overwritten by again "),
     "read-before-written": (judge >> write, "judge reads Note.draft, which write writes only later"),

@@ -20,6 +20,8 @@ OWN_TEST = {"research.py"}
 EXAMPLES = [path for path in sorted(FOLDER.glob("*.py")) if path.name not in OWN_TEST and path.name != "__init__.py"]
 SECONDS = 2.0
 """How long an example may keep a processor busy, with the programs that it starts."""
+ELAPSED_SECONDS = 10.0
+"""How long it may take by the clock, which on a busy machine is longer; an example that sleeps is not soon."""
 
 
 def promised(path: Path) -> str:
@@ -35,11 +37,15 @@ def busy() -> float:
     return resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
 
 
-def check_output(path: Path, environment: Mapping[str, str] | None = None) -> None:
-    """Run an example and hold it to its promise."""
+def check_output(
+    path: Path, environment: Mapping[str, str] | None = None, *, elapsed_seconds: float = ELAPSED_SECONDS
+) -> None:
+    """Run an example and hold it to its promise. Errors: ``TimeoutExpired``, ``AssertionError``."""
     command = [sys.executable, "-W", "error", "-X", "utf8", str(path)]
     given, begin = {**os.environ, **(environment or {})}, busy()
-    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False, timeout=30, env=given)
+    done = subprocess.run(
+        command, capture_output=True, text=True, encoding="utf-8", check=False, timeout=elapsed_seconds, env=given
+    )
     assert (done.returncode, done.stderr) == (0, "")
     wanted = promised(path)
     assert OutputChecker().check_output(wanted, done.stdout, ELLIPSIS), f"{done.stdout}\nand promised is\n{wanted}"
@@ -49,6 +55,14 @@ def check_output(path: Path, environment: Mapping[str, str] | None = None) -> No
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_an_example_prints_what_it_promises(path: Path) -> None:
     check_output(path)
+
+
+def test_an_example_that_sleeps_is_too_late(tmp_path: Path) -> None:
+    """Though it keeps no processor busy."""
+    path = tmp_path / "sleepy.py"
+    path.write_text('"""Late.\n\nOutput:\n\n    awake\n"""\nimport time\ntime.sleep(20)\nprint("awake")\n')
+    with pytest.raises(subprocess.TimeoutExpired):
+        check_output(path, elapsed_seconds=0.5)
 
 
 def test_there_are_examples() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import itertools
 import random
@@ -11,8 +12,9 @@ import warnings
 from typing import Any
 
 import anyio
+import anyio.from_thread
 import pytest
-from clocks import Runner, really_on_both
+from clocks import Runner, really_on_asyncio, really_on_both
 
 from lambdacat import ActionFailed, Failure, Plan, Success, arun, run, task
 from lambdacat.effects.hop import Hop
@@ -75,6 +77,20 @@ def test_a_hop_goes_as_far_as_the_first_call_that_gives_something_to_await() -> 
     hop.run()
     assert (hop.given, len(hop.work), hop.error) == (2, 1, None)
     hop.value.close()
+
+
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt])
+def test_what_ends_the_program_is_no_fault_and_is_kept_for_whoever_waits(error: type[BaseException]) -> None:
+    """R-E3."""
+    over = Flag()
+
+    def ends(_: Any) -> Any:
+        raise error("done")
+
+    hop = Hop((ends, abs), 1, over)
+    with pytest.raises(error, match="done") as caught:
+        hop.run()
+    assert (hop.defect, hop.error, over.is_set) == (caught.value, None, True)
 
 
 # --- whole runs ------------------------------------------------------------------------------------------------------
@@ -143,6 +159,78 @@ def test_a_coroutine_that_raises_is_the_fault_of_the_call_that_gave_it(on: Runne
         assert isinstance(fault, ActionFailed)
         assert (fault.at, fault.input, fault.error.args) == ((1,), 2, (2,))
     assert on(lambda: arun(task(lambda n: nothing(n + 1)) >> task(abs), 1)) == Success(2)
+
+
+@really_on_both
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt])
+@pytest.mark.parametrize("cut_by", ["timeout", "cancellation"])
+@pytest.mark.parametrize("wraps", ["alone", "retried", "after another"])
+def test_what_ends_the_program_in_a_thread_leaves_a_run_that_is_cut_off(
+    on: Runner, error: type[BaseException], cut_by: str, wraps: str
+) -> None:
+    """R-E3: whoever waits for the thread has been cancelled, and yet the end of the program is not lost."""
+    goes_on = threading.Event()
+
+    def ends(_: int) -> int:
+        goes_on.wait(10)
+        raise error("done")
+
+    step: Plan[int, int] = task(ends)
+    plan = {"alone": step, "retried": step.retry(2), "after another": task(nothing) >> step}[wraps]
+
+    async def main() -> Any:
+        # Set by a timer, while the run already waits for its thread though it is cancelled.
+        timer = threading.Timer(0.1, goes_on.set)
+        timer.start()
+        try:
+            if cut_by == "timeout":
+                return await arun(plan.timeout(0.02), 1)
+            with anyio.move_on_after(0.02):
+                return await arun(plan, 1)
+        finally:
+            timer.join()
+
+    with pytest.raises(error, match="done"):
+        on(main)
+
+
+@really_on_both
+def test_a_thread_that_sees_its_cancellation_is_cancelled_and_no_more(on: Runner) -> None:
+    """R-C1: what it raises then is not the end of the program."""
+
+    def looks(value: int) -> int:
+        until = time.monotonic() + 10
+        while time.monotonic() < until:
+            anyio.from_thread.check_cancelled()
+            time.sleep(0.001)
+        return value
+
+    async def main() -> bool:
+        with anyio.move_on_after(0.02) as scope:
+            await arun(task(looks), 1)
+        return scope.cancelled_caught
+
+    assert on(main)
+
+
+def test_a_cancellation_that_a_thread_makes_up_does_not_replace_the_one_from_outside() -> None:
+    """R-C1: it passes as itself, with its reason."""
+
+    def makes_up(_: int) -> int:
+        begun.set()
+        time.sleep(0.1)
+        raise asyncio.CancelledError("made up")
+
+    begun = threading.Event()
+
+    async def main() -> None:
+        running = asyncio.create_task(arun(task(makes_up), 1))
+        await asyncio.to_thread(begun.wait, 10)
+        running.cancel("from outside")
+        await running
+
+    with pytest.raises(asyncio.CancelledError, match="from outside"):
+        really_on_asyncio(main)
 
 
 @pytest.mark.sweep

@@ -11,7 +11,7 @@ from mutations import MUTATIONS, stale
 from lambdacat.testing.proving import rotating_seed
 
 SCRIPT = Path(__file__).with_name("mutations.py")
-SAMPLE = 6
+SAMPLE = 16
 """How many mutations a sweep plants; ``LAMBDACAT_MUTATIONS=all``, or another number, says otherwise."""
 
 

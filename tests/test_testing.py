@@ -1,14 +1,19 @@
 """What ``lambdacat.testing`` gives users: virtual time, stand-ins, stubs and shrinking."""
 
 import asyncio
+import socket
 import threading
 import time
 from collections.abc import Callable
-from functools import reduce
+from functools import partial, reduce
 from typing import Any
 
 import anyio
+import anyio.from_thread
+import anyio.lowlevel
 import pytest
+import trio
+import trio.testing
 from anyio import to_thread
 
 from lambdacat import (
@@ -98,16 +103,98 @@ def test_an_error_comes_out_as_itself() -> None:
         virtual_asyncio_run(broken)
 
 
-def test_a_deadlock_is_reported_with_who_waits() -> None:
+virtual_both = pytest.mark.parametrize("virtual", [virtual_asyncio_run, virtual_trio_run])
+
+
+@virtual_both
+def test_a_deadlock_is_reported_with_who_waits(virtual: Any) -> None:
+    cleaned: list[str] = []
+
     async def forgotten() -> None:
-        await asyncio.Event().wait()
+        try:
+            await anyio.Event().wait()
+        finally:
+            cleaned.append("up")
 
     async def main() -> None:
-        child = asyncio.create_task(forgotten(), name="the forgotten one")
-        await child
+        await anyio.sleep(3600)
+        if virtual is virtual_asyncio_run:
+            await asyncio.create_task(forgotten(), name="the forgotten one")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(forgotten, name="the forgotten one")
 
     with pytest.raises(Deadlock, match=r"(?s)nothing will wake them.*the forgotten one in .*test_testing\.py:\d+"):
-        virtual_asyncio_run(main)
+        virtual(main)
+    assert cleaned == ["up"]
+
+
+@virtual_both
+def test_a_deadlock_behind_a_shield_ends_as_well(virtual: Any) -> None:
+    async def main() -> None:
+        with anyio.CancelScope(shield=True):
+            await anyio.Event().wait()
+
+    with pytest.raises(Deadlock, match="nothing will wake them"):
+        virtual(main)
+
+
+@virtual_both
+def test_a_plan_that_waits_for_what_never_comes_is_a_deadlock(virtual: Any) -> None:
+    @task
+    async def waits(n: int) -> int:
+        await anyio.Event().wait()
+        return n
+
+    with pytest.raises(Deadlock, match="nothing will wake them"):
+        virtual(arun, parallel(waits, waits), 1)
+
+
+@virtual_both
+@pytest.mark.parametrize("abandon", [False, True], ids=["waited for", "left behind"])
+def test_what_a_thread_will_wake_is_no_deadlock(virtual: Any, abandon: bool) -> None:
+    async def main() -> str:
+        woken, begun = anyio.Event(), anyio.Event()
+        token = anyio.lowlevel.current_token()
+
+        def work() -> None:
+            anyio.from_thread.run_sync(begun.set, token=token)
+            time.sleep(0.2)
+            anyio.from_thread.run_sync(woken.set, token=token)
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(partial(to_thread.run_sync, work, abandon_on_cancel=True))
+            await begun.wait()
+            if abandon:
+                group.cancel_scope.cancel()
+        await woken.wait()
+        return "woken"
+
+    assert virtual(main) == "woken"
+
+
+@virtual_both
+def test_what_a_socket_will_wake_is_no_deadlock(virtual: Any) -> None:
+    async def main() -> bytes:
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            theirs.setblocking(False)
+            ours.send(b"here")
+            await anyio.wait_readable(theirs)
+            return theirs.recv(4)
+
+    assert virtual(main) == b"here"
+
+
+def test_a_task_of_trio_that_waits_for_the_others_is_no_deadlock() -> None:
+    async def main() -> str:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trio.sleep_forever)
+            await trio.testing.wait_all_tasks_blocked()
+            await trio.testing.wait_all_tasks_blocked(0.01)
+            nursery.cancel_scope.cancel()
+        return "went on"
+
+    assert virtual_trio_run(main) == "went on"
 
 
 @pytest.mark.parametrize("in_thread", [to_thread.run_sync, asyncio.to_thread])

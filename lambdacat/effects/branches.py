@@ -30,7 +30,7 @@ class Branches:
     """The tasks of one fork."""
 
     __slots__ = (
-        "cuts", "done", "driver",
+        "cuts", "defect", "done", "driver",
         "entries", "expired", "factory", "fork", "held", "loop", "overrun", "running", "stack", "started",
         "waiter",
     )  # fmt: skip
@@ -50,6 +50,8 @@ class Branches:
         self.held: list[tuple[int, Waiting]] = []
         """Branches that wait for an answer; they are offered to no race."""
         self.overrun: Warning | None = None
+        self.defect: BaseException | None = None
+        """What ends the program, from the clean-up of a branch that was cancelled."""
         self.expired = False
         # Who watches, counts or keeps a journal must see every branch go through the machine.
         env = driver.env
@@ -270,6 +272,8 @@ class Branches:
             again.cancel()
             if look is not None:
                 look.cancel()
+            if self.defect is not None:
+                raise self.defect
 
     def _look(self, waiting: list[Task]) -> None:
         """Cancel the branches that have left their shielded sections."""
@@ -280,8 +284,9 @@ class Branches:
     def _stopped(self) -> bool:
         for task in self.done:
             self.running.pop(task, None)
-            if not task.cancelled():
-                task.exception()  # a loser's fault is nobody's; left unread, asyncio would complain of it
+            # A loser's fault is nobody's; left unread, asyncio would complain of it.
+            if not task.cancelled() and task.exception() is None and type(task.result()) is Defect:
+                self.defect = self.defect or task.result().error
         self.done = []
         return not self.running
 

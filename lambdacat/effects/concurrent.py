@@ -224,12 +224,17 @@ class Concurrent(ABC):
             await anyio.to_thread.run_sync(hop.run, abandon_on_cancel=True, limiter=self.env.limiter())
         except BaseException:
             hop.leave()
-            if not hop.begun:
-                self.count(Overtime(unbegun=1))
-            elif abandon:
-                self.count(Overtime(abandoned=1))
-            else:
-                await self.env.backend.outlast(hop.over)
+            try:
+                if not hop.begun:
+                    self.count(Overtime(unbegun=1))
+                elif abandon:
+                    self.count(Overtime(abandoned=1))
+                else:
+                    await self.env.backend.outlast(hop.over)
+            finally:
+                # What ends the program comes before a cancellation, which says only that nobody wants the value.
+                if hop.defect is not None and not isinstance(hop.defect, anyio.get_cancelled_exc_class()):
+                    raise hop.defect
             raise
 
     async def spin(self, spin: Spin, value: Any, stack: Any) -> State:

@@ -12,7 +12,7 @@ from lambdacat.wiring import AWAITABLE
 class Hop:
     """Blocking calls that share a thread, stopped between two of them when whoever waits for them has left."""
 
-    __slots__ = ("_done", "_left", "_made", "begun", "error", "given", "over", "value", "work")
+    __slots__ = ("_done", "_left", "_made", "begun", "defect", "error", "given", "over", "value", "work")
 
     def __init__(self, fns: tuple[Callable[[Any], Any], ...], value: Any, over: Any) -> None:
         self.work = deque(fns)
@@ -22,6 +22,8 @@ class Hop:
         self.over = over
         self.begun = False
         self.error: Exception | None = None
+        self.defect: BaseException | None = None
+        """What ended the calls and is no fault: the end of the program, or a cancellation."""
         self._made: Any = None
         self._left = self._done = False
 
@@ -36,6 +38,9 @@ class Hop:
                     break
         except Exception as error:  # noqa: BLE001  where a user's exception becomes a fault
             self.error = error
+        except BaseException as error:
+            self.defect = error
+            raise
         finally:
             # In this order, and the other way round in ``leave``: one of the two sees what is to be dropped.
             self._done = True

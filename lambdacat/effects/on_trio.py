@@ -136,14 +136,17 @@ class OnTrio(Concurrent):
 
     async def fork(self, fork: Fork, value: Any, stack: Any) -> State:
         bound, group = self.bounded(fork, stack), Branches(self, fork, stack)
-        async with anyio.create_task_group() as tasks:
-            try:
-                race = await group.run(tasks)
-            finally:
-                tasks.cancel_scope.cancel()
-                await group.outlast()
-        if group.defect is not None:
-            raise group.defect
+        try:
+            async with anyio.create_task_group() as tasks:
+                try:
+                    race = await group.run(tasks)
+                finally:
+                    tasks.cancel_scope.cancel()
+                    await group.outlast()
+        finally:
+            # Also when this driver is cancelled: a cancellation says only that nobody wants the value.
+            if group.defect is not None:
+                raise group.defect
         if group.overrun is not None:
             raise group.overrun
         return self.joined(bound, fork, race, group.started, tuple(group.held), stack)

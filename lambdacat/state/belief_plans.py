@@ -67,8 +67,9 @@ def observe(
 def observe(claim: Any, log_odds: Any, *, beliefs: Any = BELIEFS) -> Plan[Any, Any]:
     """Count evidence for a claim, or against it where it is negative; each is a constant, or a lens.
 
-    Law: steps that observe commute and associate, side by side too: equal evidence makes equal beliefs. Errors:
-    ``ValueError`` for NaN, infinities and evidence over 1,000.
+    Law: steps that observe commute and associate, side by side too: equal evidence makes bit-identical log-odds.
+    Beliefs also say which steps moved them, by their places in the plan, and those differ where the steps stand
+    elsewhere. Errors: ``ValueError`` for NaN, infinities and evidence over 1,000.
     """
     amount = log_odds if isinstance(log_odds, Lens) else evidence_of(log_odds)
     return step(f"observe {claim!r}", _observe, beliefs, (_claim(claim), amount))

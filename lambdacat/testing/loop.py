@@ -9,16 +9,20 @@ import asyncio
 import random
 import threading
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from math import inf
 from selectors import DefaultSelector
+from types import FrameType
 from typing import Any, Literal, TypeVar
 
 T = TypeVar("T")
 
 _GLANCE = 0.005
 """Real seconds between two looks at a worker thread that is on its last instruction."""
+_LOOK_ROUND = 0.05
+"""Real seconds between two looks of a trio run in which nothing happens. Longer than a task waits for the others to
+be blocked."""
 
 
 class Deadlock(RuntimeError):
@@ -128,11 +132,15 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 def _waiting(loop: asyncio.AbstractEventLoop) -> str:
+    tasks = sorted(asyncio.all_tasks(loop), key=lambda task: task.get_name())
+    return _told((task.get_name(), frame) for task in tasks for frame in task.get_stack()[-1:])
+
+
+def _told(rows: Iterable[tuple[str, FrameType]]) -> str:
     lines = ["every task waits and nothing will wake them:"]
-    for task in sorted(asyncio.all_tasks(loop), key=lambda task: task.get_name()):
-        for frame in task.get_stack()[-1:]:
-            code = frame.f_code
-            lines.append(f"  {task.get_name()} in {code.co_qualname} at {code.co_filename}:{frame.f_lineno}")
+    for name, frame in rows:
+        code = frame.f_code
+        lines.append(f"  {name} in {code.co_qualname} at {code.co_filename}:{frame.f_lineno}")
     return "\n".join(lines)
 
 
@@ -156,25 +164,110 @@ def virtual_asyncio_run(async_fn: Callable[..., Awaitable[T]], *args: Any, seed:
         return runner.run(main())
 
 
+class _TrioTime:
+    """The clock of a trio run, and the instrument that moves it when nothing can run.
+
+    It is no ``MockClock``: that one waits a day where no deadline is set, and its own jumps leave threads behind.
+    """
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.scope: Any = None
+        """Around the whole of the user's function."""
+        self.task: Any = None
+        """The one that runs it."""
+        self.deadlock: Deadlock | None = None
+        self._stuck = False
+
+    def start_clock(self) -> None:
+        """Nothing: it stands still."""
+
+    def current_time(self) -> float:
+        """Seconds of virtual time since the run began."""
+        return self.now
+
+    def deadline_to_sleep_time(self, deadline: float) -> float:
+        """Real seconds until the run looks round again, though nothing has happened."""
+        return 0.0 if deadline <= self.now else _LOOK_ROUND
+
+    def before_io_wait(self, timeout: float) -> None:
+        """Jump to the next deadline, or suspect that nothing will happen."""
+        import trio
+        from trio.testing import active_thread_count
+
+        self._stuck = False
+        # Less is the patience of a task that waits until all others are blocked: it goes on by itself.
+        if timeout < _LOOK_ROUND or active_thread_count():
+            return
+        left = trio.lowlevel.current_statistics().seconds_to_next_deadline
+        if left < inf:
+            self.now += max(0.0, left)
+            # What is due now is seen once the run comes round again.
+            trio.lowlevel.current_trio_token().run_sync_soon(int)
+        else:
+            # A thread tells the run before it counts as idle, so whoever looks in this order misses nothing.
+            self._stuck = self.task is not None and not _left_behind()
+
+    def after_io_wait(self, timeout: float) -> None:
+        """Give the run up if indeed nothing has happened."""
+        import trio
+
+        if self._stuck and not trio.lowlevel.current_statistics().tasks_runnable:
+            tasks = _trio_tasks(self.task)
+            frames: Any = ((task.name, getattr(task.coro, "cr_frame", None)) for task in tasks)
+            rows = sorted((row for row in frames if row[1] is not None), key=lambda row: row[0])
+            self.deadlock = self.deadlock or Deadlock(_told(rows))
+            for task in tasks:
+                _unshield(task)
+            # An error of an instrument would only be logged.
+            self.scope.cancel()
+
+
+def _trio_tasks(root: Any) -> list[Any]:
+    """A task of trio and all below it."""
+    tasks = [root]
+    for task in tasks:
+        tasks.extend(child for nursery in task.child_nurseries for child in nursery.child_tasks)
+    return tasks
+
+
+def _unshield(task: Any) -> None:
+    """Let a cancellation through to where a task waits, as asyncio does. What trio knows of it has no public name."""
+    status = getattr(task, "_cancel_status", None)
+    while status is not None:
+        status._scope.shield = False
+        status = status._parent
+
+
+def _left_behind() -> bool:
+    """Whether a worker thread of trio is at work: also one that nobody waits for tells the run when it ends."""
+    # What trio knows of its threads has no public name.
+    owners: Iterator[Any] = (getattr(getattr(one, "_target", None), "__self__", None) for one in threading.enumerate())
+    return any(one not in one._thread_cache._idle_workers for one in owners if hasattr(one, "_thread_cache"))
+
+
 def virtual_trio_run(async_fn: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
-    """``trio.run(async_fn, *args)`` on virtual time, which stands still while a worker thread works."""
+    """``trio.run(async_fn, *args)`` on virtual time, which stands still while a worker thread works.
+
+    Errors: ``Deadlock`` where it would hang; all that waits has been cancelled then.
+    """
     import trio
-    from trio.testing import MockClock, active_thread_count
 
-    clock = MockClock()
+    time: Any = _TrioTime()
 
-    class Jumps(trio.abc.Instrument):
-        """Moves the clock to the next deadline when nothing can run. Trio's own jumps would leave threads behind."""
+    async def main() -> T | None:
+        with trio.CancelScope() as time.scope:
+            time.task = trio.lowlevel.current_task()
+            return await async_fn(*args)
+        return None
 
-        def before_io_wait(self, timeout: float) -> None:
-            left = trio.lowlevel.current_statistics().seconds_to_next_deadline
-            if timeout > 0 and left < inf and not active_thread_count():
-                clock.jump(max(0.0, left))
-                # What is due now is seen once the loop comes round again.
-                trio.lowlevel.current_trio_token().run_sync_soon(int)
-
-    made: T = trio.run(async_fn, *args, clock=clock, instruments=[Jumps()])
-    return made
+    try:
+        made: Any = trio.run(main, clock=time, instruments=[time])
+    finally:
+        if time.deadlock is not None:
+            raise time.deadlock
+    result: T = made
+    return result
 
 
 def virtual_run(

@@ -79,6 +79,20 @@ def _atraced(plan: Plan[Any, Any], value: Any) -> Outcome[Any]:
     return virtual_asyncio_run(atraced(plan), value).value
 
 
+def _streamed(plan: Plan[Any, Any], value: Any) -> Outcome[Any]:
+    from lambdacat.event import Ended
+    from lambdacat.interpreters.stream import stream
+    from lambdacat.testing.loop import virtual_asyncio_run
+
+    async def whole() -> Outcome[Any]:
+        async with stream(plan, value) as events:
+            found = [event.result async for event in events if isinstance(event, Ended)]
+        (outcome,) = found
+        return outcome
+
+    return virtual_asyncio_run(whole)
+
+
 def _stateful(plan: Plan[Any, Any], value: Any) -> Outcome[Any]:
     from lambdacat.interpreters.stateful import stateful
 
@@ -120,6 +134,7 @@ def interpreters() -> Mapping[str, Interpreter]:
         "arun on trio": _on_trio,
         "traced": _traced,
         "atraced": _atraced,
+        "stream": _streamed,
         "stateful": _stateful,
         "interpret": _interpreted,
         "durable": _durable,
