@@ -967,7 +967,7 @@ except BaseException as caught:
 
 
 @really_on_both
-@pytest.mark.parametrize("where", ["thread", "thread after another", "clean-up"])
+@pytest.mark.parametrize("where", ["thread", pytest.param("thread after another", marks=pytest.mark.sweep), "clean-up"])
 @pytest.mark.parametrize("cut_by", ["lost race", "failing sibling", "timeout", "cancellation"])
 def test_what_ends_the_program_leaves_a_fork_that_is_cut_off(on: Runner, where: str, cut_by: str) -> None:
     """R-E3: from a branch that has been cancelled already."""
@@ -1008,7 +1008,7 @@ def test_what_ends_the_program_leaves_a_fork_that_is_cut_off(on: Runner, where: 
 
     async def main() -> Any:
         # Set by a timer, while the branch that waits for its thread is cancelled already.
-        timer = threading.Timer(0.1, goes_on.set)
+        timer = threading.Timer(0.04, goes_on.set)
         timer.start()
         try:
             with anyio.move_on_after(0.02 if cut_by == "cancellation" else 10):

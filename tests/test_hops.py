@@ -164,7 +164,9 @@ def test_a_coroutine_that_raises_is_the_fault_of_the_call_that_gave_it(on: Runne
 @really_on_both
 @pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt])
 @pytest.mark.parametrize("cut_by", ["timeout", "cancellation"])
-@pytest.mark.parametrize("wraps", ["alone", "retried", "after another"])
+@pytest.mark.parametrize(
+    "wraps", ["after another", *(pytest.param(one, marks=pytest.mark.sweep) for one in ("alone", "retried"))]
+)
 def test_what_ends_the_program_in_a_thread_leaves_a_run_that_is_cut_off(
     on: Runner, error: type[BaseException], cut_by: str, wraps: str
 ) -> None:
@@ -180,11 +182,11 @@ def test_what_ends_the_program_in_a_thread_leaves_a_run_that_is_cut_off(
 
     async def main() -> Any:
         # Set by a timer, while the run already waits for its thread though it is cancelled.
-        timer = threading.Timer(0.1, goes_on.set)
+        timer = threading.Timer(0.04, goes_on.set)
         timer.start()
         try:
             if cut_by == "timeout":
-                return await arun(plan.timeout(0.02), 1)
+                return await arun(plan.timeout(0.01), 1)
             with anyio.move_on_after(0.02):
                 return await arun(plan, 1)
         finally:
