@@ -182,11 +182,13 @@ def test_only_the_selected_branch_has_effects() -> None:
     def noting(word: str) -> AnyPlan:
         return task(lambda n: noted(seen, word, n))
 
-    plan: AnyPlan = choose(lambda n: "ab"[n], {"a": noting("a"), "b": noting("b")}, default=noting("default"))
+    plan: AnyPlan = choose(lambda n: "abc"[n], {"a": noting("a"), "b": noting("b")}, default=noting("default"))
     assert run(plan, 1) == Success(1)
     assert seen == ["b"]
+    assert run(plan, 2) == Success(2)
+    assert seen == ["b", "default"]
     assert run(when(lambda n: n > 5, noting("then"), otherwise=noting("else")), 1) == Success(1)
-    assert seen == ["b", "else"]
+    assert seen == ["b", "default", "else"]
 
 
 def test_a_selector_out_of_range_is_a_fault_that_says_what_there_is() -> None:
