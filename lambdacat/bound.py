@@ -123,8 +123,9 @@ class Retry:
 class Limiter(Protocol):
     """What ``limited`` waits on; ``lambdacat.guard`` has some.
 
-    Where a plan runs in a thread of its own, under ``run``, a turn that must wait is ``WouldBlock``, unless what
-    ``turn`` gives can wait there too: see ``lambdacat.guard.Turn``.
+    Under ``run`` a turn that must wait is ``WouldBlock``, unless what ``turn`` gives can wait in a thread too: by
+    ``enter_here(clock, wait, seconds)``, which waits no longer than so many seconds on that clock and says whether the
+    turn was taken, and ``leave_here()``.
     """
 
     @property

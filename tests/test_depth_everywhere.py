@@ -13,8 +13,23 @@ import anyio
 import pytest
 from attrs import frozen
 from clocks import Runner, on_asyncio, on_trio, without_collecting
+from untyped import (
+    AnyPlan,
+    arun,
+    atraced,
+    choose,
+    fail,
+    focus,
+    gather,
+    interpret,
+    loop_while,
+    pure,
+    run,
+    stateful,
+    stream,
+    when,
+)
 
-import lambdacat
 from lambdacat import (
     Ended,
     Finished,
@@ -33,22 +48,6 @@ from lambdacat import (
 )
 from lambdacat.effects.records import IDENTITY, LIST, OPTION, READER, RESULT, STATE, WRITER
 
-# Plans that are odd on purpose: what checkers say of right ones is stated where the types are tested.
-arun: Any = lambdacat.arun
-atraced: Any = lambdacat.atraced
-choose: Any = lambdacat.choose
-fail: Any = lambdacat.fail
-focus: Any = lambdacat.focus
-gather: Any = lambdacat.gather
-interpret: Any = lambdacat.interpret
-loop_while: Any = lambdacat.loop_while
-pure: Any = lambdacat.pure
-run: Any = lambdacat.run
-stateful: Any = lambdacat.stateful
-stream: Any = lambdacat.stream
-when: Any = lambdacat.when
-
-AnyPlan = Any
 FULL = 100_000
 
 

@@ -243,6 +243,16 @@ def test_runs_in_threads_share_a_rate() -> None:
     assert max(times) - min(times) >= 0.19
 
 
+def test_clocks_of_another_zero_are_counted_apart() -> None:
+    """Functions of one module are two clocks."""
+    rate = Rate(1, burst=2)
+    step = same.limited(rate)
+    for clock in (time.time, time.perf_counter, time.monotonic):
+        begin = time.perf_counter()
+        assert run(step >> step, 0, context=Context(clock=clock)) == Success(0)
+        assert time.perf_counter() - begin < 0.9
+
+
 # --- how many at once ------------------------------------------------------------------------------------------------
 
 
@@ -313,6 +323,24 @@ def test_loops_and_threads_share_turns(on: Runner) -> None:
     thread.join(20)
     assert peak[0] == 1
     assert (one.free, one.waiting) == (1, 0)
+
+
+def test_a_turn_that_was_not_taken_is_not_held() -> None:
+    """A thread loses patience by the machine's clock, and the deadline is on one that stands still."""
+    one, clock = Concurrency(1), Clock()
+    assert one.turn().enter_here(clock, clock.sleep, 1.0)
+    given_back = threading.Event()
+
+    def leave() -> None:
+        given_back.set()
+        one._line.leave()
+
+    other = threading.Timer(0.1, leave)
+    other.start()
+    plan: AnyPlan = task(lambda n: given_back.is_set()).limited(one).timeout(0.02)
+    assert run(plan, 0, context=Context(clock=clock)) == Success(True)
+    other.join()
+    assert one.free == 1
 
 
 @on_both

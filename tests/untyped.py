@@ -26,6 +26,8 @@ recover: Any = lambdacat.recover
 run: Any = lambdacat.run
 sequence: Any = lambdacat.sequence
 sleep_until: Any = lambdacat.sleep_until
+stateful: Any = lambdacat.stateful
+stream: Any = lambdacat.stream
 traced: Any = lambdacat.traced
 when: Any = lambdacat.when
 

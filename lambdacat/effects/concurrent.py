@@ -17,9 +17,10 @@ import anyio
 import anyio.lowlevel
 import anyio.to_thread
 
-from lambdacat.effects.direct import Bound, Turned, turn_of
+from lambdacat.effects.direct import Bound
 from lambdacat.effects.enclosed import Enclosed
 from lambdacat.effects.hop import Hop
+from lambdacat.effects.turns import Turned, turn_of
 from lambdacat.machine.environment import ActionCall, Environment
 from lambdacat.machine.fork import EDGE, PROMPT, Fork, Held, Join, Overtime, Retold, Turn
 from lambdacat.machine.meaning import (
@@ -281,7 +282,7 @@ class Concurrent(ABC):
         if self.holds:
             self.holds, self.lacks = False, True
             self.env.permits.release()
-        turn = turn_of(request, (*self.above, *self.turns))
+        turn = turn_of(request.limiter, (*self.above, *self.turns))
         await turn.__aenter__()
         self.turns = (*self.turns, Turned(request.limiter, turn))
         return request.inside(value, stack)
@@ -304,8 +305,8 @@ class Concurrent(ABC):
             self.turns = tuple(rest)
             try:
                 await last.turn.__aexit__(type(error) if error else None, error, None)
-            except Exception as raised_:  # noqa: BLE001  the others are given back all the same
-                failed = failed or raised_
+            except Exception as broken:  # noqa: BLE001  the others are given back all the same
+                failed = failed or broken
         if failed is not None and error is None:
             raise failed
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextvars import copy_context
 from itertools import repeat
 from math import inf
-from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import Any, ClassVar, TypeVar
 
-from lambdacat.bound import Limiter, Limits
-from lambdacat.fault import Denied, TimedOut
+from lambdacat.bound import Limits
+from lambdacat.effects.turns import Here, Turned, turn_of
+from lambdacat.fault import TimedOut
 from lambdacat.machine.environment import ActionCall, Environment
 from lambdacat.machine.fork import PROMPT, Fork, Overtime, Retold, Turn
 from lambdacat.machine.meaning import (
@@ -75,32 +76,6 @@ class Bound:
         site = Trail(self.stack, (), self.value, self.node)
         over = self.over_by(now, counted)._asdict()
         return TimedOut(seconds=self.seconds, at=site, name=self.node.name, input=self.value, **over)
-
-
-@runtime_checkable
-class Here(Protocol):
-    """A turn of a limiter that can also be waited for in a thread."""
-
-    def enter_here(self, clock: Callable[[], float], wait: Callable[[float], None], seconds: float) -> bool:
-        """Wait, but no longer than ``seconds`` on that clock; whether the turn was taken."""
-
-    def leave_here(self) -> None:
-        """Give the turn back."""
-
-
-class Turned(NamedTuple):
-    """A turn of a limiter that is held."""
-
-    limiter: Limiter
-    turn: Any
-
-
-def turn_of(request: Hold, held: Iterable[Turned]) -> Any:
-    """A turn that can be waited for. Errors: ``Denied`` for one that would wait for itself."""
-    limiter = request.limiter
-    if getattr(limiter, "exclusive", False) and any(one.limiter is limiter for one in held):
-        raise Denied(limiter.name, "the plan stands inside one that holds a turn already, and might wait for itself")
-    return limiter.turn()
 
 
 class Direct:
@@ -211,7 +186,7 @@ class Direct:
 
     def hold(self, request: Hold, value: Any, stack: Any) -> State:
         """A turn of a limiter, waited for no longer than a deadline."""
-        turn = turn_of(request, self.turns)
+        turn = turn_of(request.limiter, self.turns)
         if isinstance(turn, Here):
             left = self.bounds[-1].owner.deadline - self.env.clock() if self.bounds else inf
             entered = turn.enter_here(self.env.clock, self.wait, max(0.0, left))
@@ -219,6 +194,8 @@ class Direct:
                 if entered:
                     turn.leave_here()
                 return late
+            if not entered:
+                return request, value, stack  # its patience and the deadline are rounded apart, or on two clocks
         else:
             finish(turn.__aenter__())
         self.turns.append(Turned(request.limiter, turn))
@@ -239,8 +216,8 @@ class Direct:
                     turn.leave_here()
                 else:
                     finish(turn.__aexit__(type(error) if error else None, error, None))
-            except Exception as raised_:  # noqa: BLE001  the others are given back all the same
-                failed = failed or raised_
+            except Exception as broken:  # noqa: BLE001  the others are given back all the same
+                failed = failed or broken
         if failed is not None and error is None:
             raise failed
 

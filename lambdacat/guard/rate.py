@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from types import MethodType
 from typing import Any, final
 from weakref import WeakKeyDictionary
 
@@ -89,6 +90,14 @@ class Rate:
         return bucket
 
 
+def _known_by(clock: Callable[[], float]) -> Any:
+    """What tells clocks apart; nothing for the machine's own."""
+    if clock is _monotonic:
+        return None
+    # A method is another object each time that it is asked for.
+    return clock.__self__ if isinstance(clock, MethodType) else clock
+
+
 @final
 class Turn:
     """A turn of a ``Rate``, for ``async with`` or for a thread."""
@@ -124,7 +133,7 @@ class Turn:
         if not rate._door.wait_here(seconds):
             return False
         try:
-            bucket = rate._bucket(None if clock is _monotonic else getattr(clock, "__self__", clock))
+            bucket = rate._bucket(_known_by(clock))
             while (delay := bucket.delay(now := clock())) > 0:
                 wait(min(delay, max(0.0, give_up - now)))
                 if delay > give_up - now:
