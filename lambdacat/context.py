@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Generic, Protocol, TypeVar, final, overload
+from math import inf
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, final, overload
+
+if TYPE_CHECKING:
+    from lambdacat.bound import Left
 
 T = TypeVar("T")
 
@@ -58,6 +62,8 @@ class Call(Protocol):
     def at(self) -> tuple[str | int, ...]: ...
     def now(self) -> float: ...
     def spend(self, tokens: int, money: float) -> None: ...
+    def reserve(self, tokens: int, money: float) -> None: ...
+    def left(self) -> Left: ...
     def emit(self, chunk: object) -> None: ...
 
 
@@ -175,11 +181,36 @@ class Context:
         return self._wall() if self._call is None else self._call.now()
 
     def spend(self, *, tokens: int = 0, money: float = 0.0) -> None:
-        """Enter real cost in the ledger of the enclosing budgets."""
-        if not (tokens >= 0 and money >= 0):
-            raise ValueError(f"spending is not negative: tokens={tokens!r}, money={money!r}")
+        """Enter real cost: in the trace, and in the enclosing budgets, where it comes out of what is reserved.
+
+        What is not reserved is charged all the same; if it does not fit, nothing more starts under that budget.
+        """
+        self._check_amounts("spending", tokens, money)
         if self._call is not None:
             self._call.spend(tokens, money)
+
+    def reserve(self, *, tokens: int = 0, money: float = 0.0) -> None:
+        """See to it, before a request is sent, that so much may still be spent; what is not is free after this step.
+
+        Errors: ``OverBudget``, which ends the step as ``BudgetExceeded``.
+        """
+        self._check_amounts("a reservation", tokens, money)
+        if self._call is not None:
+            self._call.reserve(tokens, money)
+
+    @property
+    def left(self) -> Left:
+        """What the enclosing budgets have left beyond what steps have reserved, this one too; the least of each."""
+        from lambdacat.bound import Left
+
+        return Left() if self._call is None else self._call.left()
+
+    @staticmethod
+    def _check_amounts(what: str, tokens: object, money: object) -> None:
+        whole = isinstance(tokens, int) and not isinstance(tokens, bool) and tokens >= 0
+        number = isinstance(money, (int, float)) and not isinstance(money, bool) and 0 <= money < inf
+        if not (whole and number):
+            raise ValueError(f"{what} is finite and not negative: tokens={tokens!r}, money={money!r}")
 
     def emit(self, chunk: object) -> None:
         """Send ``chunk`` to ``stream`` as an ``Emitted`` event."""

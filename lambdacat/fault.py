@@ -161,6 +161,9 @@ class BudgetExceeded(_Faulted):
     measure: str
     cap: float
     needed: float
+    """What the step might cost; for ``seconds`` how long the plan had run."""
+    left: float = 0.0
+    """What was left of the cap, with all that other steps had reserved taken off."""
 
 
 @final
@@ -292,6 +295,29 @@ class Denied(Exception):
         self.reason = reason
 
 
+class OverBudget(Exception):
+    """What a call may cost does not fit into a budget; it becomes ``BudgetExceeded``."""
+
+    def __init__(self, measure: str, cap: float, needed: float, left: float) -> None:
+        super().__init__(f"{needed:g} {measure} are needed, and {left:g} of {cap:g} are left")
+        self.measure = measure
+        self.cap = cap
+        self.needed = needed
+        self.left = left
+
+
+class Unpriced(Denied):
+    """Nobody knows what a call may cost, under a budget that caps it."""
+
+
+class SameFault(Exception):
+    """The fault of an equal call that ran instead of this one."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(str(fault))
+        self.fault = fault
+
+
 class FaultRaised(Exception):
     """Says a fault in which no user's function raised, where an exception is wanted."""
 
@@ -358,8 +384,11 @@ def _said(fault: Fault) -> str:
             return f"{who} wants {wanted} successes and has {len(results)} ({len(faults)} failed)"
         case NoBranch(key=key, known=known):
             return f"{who} has no branch for {shortened(key)} and no default; it has {listed(known)}"
+        case BudgetExceeded(measure="seconds", cap=cap, needed=needed):
+            return f"{who} was cut off: its budget of {cap:g} s is over, after {needed:g} s"
         case BudgetExceeded(measure=measure, cap=cap, needed=needed):
-            return f"{who} would need {needed:g} of {measure}, over the cap of {cap:g}"
+            left = fault.left
+            return f"{who} was not started: it may need {needed:g} {measure}, and {left:g} of {cap:g} are left"
         case Refused(by=by, reason=reason):
             return f"{by} refused {who}: {reason}"
         case Unavailable(what=what, reason=reason):

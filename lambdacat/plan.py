@@ -12,8 +12,22 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Never, Self, TypeVar, ass
 
 from attrs import field, frozen
 
-from lambdacat.bound import Estimate, Kind, Limited, Limiter, Resource, Retry, Timeout, seconds_of
-from lambdacat.callables import check_plain
+from lambdacat.bound import (
+    Budget,
+    Estimate,
+    Guard,
+    Guarded,
+    KeyedLimiter,
+    Kind,
+    Limited,
+    Limiter,
+    Resource,
+    Retry,
+    RetryBudget,
+    Timeout,
+    check_on,
+    seconds_of,
+)
 from lambdacat.merging import collect
 from lambdacat.optics import Traversal, _Into, _Many, _One
 from lambdacat.place import PlanError
@@ -127,11 +141,17 @@ class Plan(Generic[A_contra, B_co]):
         return self >> pure(f)
 
     def retry(
-        self, schedule: int | Schedule, *, on: Callable[[Fault], bool] | Kind | tuple[Kind, ...] | None = None
+        self,
+        schedule: int | Schedule,
+        *,
+        on: Callable[[Fault], bool] | Kind | tuple[Kind, ...] | None = None,
+        budget: RetryBudget | None = None,
     ) -> Plan[A_contra, B_co]:
         """The plan tried again after a fault that ``on`` accepts; a plain ``n`` is n retries with no delay.
 
-        ``on`` is a test, or classes of faults or of users' exceptions; by default ``ActionFailed`` and ``TimedOut``.
+        ``on`` is a test, or classes of faults or of users' exceptions; by default ``ActionFailed`` and ``TimedOut``. An
+        exception with a ``retry_after`` is waited for as many seconds at least. With a ``budget``, such as
+        ``lambdacat.guard.Retries``, it gives up where all who share that have retried too often.
         Law: ``p.retry(0) == p``. Cancellation and defects of the program itself are never retried.
         """
         from lambdacat.schedule import Fixed, Schedule
@@ -142,10 +162,12 @@ class Plan(Generic[A_contra, B_co]):
             chosen = schedule
         else:
             raise PlanError(f"retry wants a number of retries or a schedule, not {schedule!r}")
-        _check_on(on)
+        check_on("retry on=", on)
+        if budget is not None and not (_has(budget, "called") and _has(budget, "again")):
+            raise PlanError(f"budget= of retry wants a retry budget, such as lambdacat.guard.Retries(), not {budget!r}")
         if chosen.delay(1) is None:
             return self
-        return Within(Retry(chosen, on), self)
+        return Within(Retry(chosen, on, budget), self)
 
     def timeout(self, seconds: float) -> Plan[A_contra, B_co]:
         """The plan, cut off after ``seconds`` with ``TimedOut``. Law: nested timeouts are the smaller one."""
@@ -154,17 +176,38 @@ class Plan(Generic[A_contra, B_co]):
             return self if self.bound.seconds <= wanted else Within(Timeout(wanted), self.plan)
         return Within(Timeout(wanted), self)
 
-    def limited(self, limiter: Limiter) -> Plan[A_contra, B_co]:
+    def limited(self: Plan[A, B], limiter: Limiter | KeyedLimiter[A]) -> Plan[A, B]:
         """The plan after a turn of the limiter, which it holds until its end, however it ends.
 
         Law: a limiter changes when a plan runs, never what it gives. A deadline around it counts the waiting.
         """
-        if not callable(getattr(limiter, "turn", None)) or not isinstance(getattr(limiter, "name", None), str):
+        if not (_named(limiter) and (_has(limiter, "turn") or _has(limiter, "limiter_for"))):
             raise PlanError(
                 f"limited wants a limiter, with a name and turn(), not {limiter!r}; lambdacat.guard has some, such as"
                 " Rate(10, seconds=1.0)"
             )
         return Within(Limited(limiter), self)
+
+    def guarded(self, guard: Guard) -> Plan[A_contra, B_co]:
+        """The plan, if the guard lets it through, which hears how it ends; otherwise it is ``Refused``.
+
+        Law: while the guard says yes, the plan gives what it gives without. A plan that is cut off says nothing to it.
+        """
+        if not (_named(guard) and _has(guard, "turn")):
+            raise PlanError(
+                f"guarded wants a guard, with a name and turn(), not {guard!r}; lambdacat.guard has"
+                " Breaker(5, seconds=30.0)"
+            )
+        return Within(Guarded(guard), self)
+
+    def within(self, budget: Budget) -> Plan[A_contra, B_co]:
+        """The plan under a budget: a step that might pass a cap is not started, and the plan is ``BudgetExceeded``.
+
+        Each run of it has a ledger of its own. Inside another budget it counts in both.
+        """
+        if not isinstance(budget, Budget):
+            raise PlanError(f"within wants a Budget, such as Budget(tokens=8_000, seconds=60), not {budget!r}")
+        return Within(budget, self)
 
     def named(self, name: str) -> Plan[A_contra, B_co]:
         """The same plan under another name. Law: names never change a result."""
@@ -256,6 +299,14 @@ class Plan(Generic[A_contra, B_co]):
         return {"text/plain": render(self), "text/vnd.mermaid": render(self, "mermaid")}
 
 
+def _named(value: object) -> bool:
+    return isinstance(getattr(value, "name", None), str)
+
+
+def _has(value: object, method: str) -> bool:
+    return callable(getattr(value, method, None))
+
+
 def _is_plan(value: Any) -> bool:
     return isinstance(value, Plan)
 
@@ -271,24 +322,6 @@ def _no_plan(operator: str, value: Any) -> Any:
 def _check_name(name: object) -> None:
     if not isinstance(name, str) or not name.strip():
         raise PlanError(f"a name is text that is not blank, not {name!r}")
-
-
-def _check_on(on: object) -> None:
-    """Refuse what no fault could ever be accepted by. Errors: ``PlanError``."""
-    if on is None:
-        return
-    if not isinstance(on, (type, tuple)):
-        if not callable(on):
-            raise PlanError(f"on= wants a test, a class or a tuple of classes, not {on!r}")
-        check_plain("retry on=", on)
-        return
-    from lambdacat.fault import _Faulted
-
-    for kind in on if isinstance(on, tuple) else (on,):
-        if not isinstance(kind, type) or not issubclass(kind, (BaseException, _Faulted)):
-            raise PlanError(f"on= wants classes of exceptions or of faults, and {kind!r} is neither")
-        if issubclass(kind, BaseException) and not issubclass(kind, Exception):
-            raise PlanError(f"{kind.__name__} is never retried: it stops the program")
 
 
 # --- leaves ----------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any
 
 from lambdacat.asking import Ask
-from lambdacat.bound import Limited, Retry, Timeout
+from lambdacat.bound import Guarded, Limited, Retry, Timeout
 from lambdacat.build import condition_text
 from lambdacat.merging import merge
 from lambdacat.place import place_text
@@ -125,8 +125,8 @@ def bound_text(bound: Any) -> str:
             return f"timeout {seconds:g} s"
         case Retry(schedule=schedule, on=on):
             return f"retry {schedule_text(schedule)}" + ("" if on is None else f", on {_kinds_text(on)}")
-        case Limited(limiter=limiter):
-            return f"limited by {plain(limiter.name)}"
+        case Limited(limiter=one) | Guarded(guard=one):
+            return f"{'limited' if isinstance(bound, Limited) else 'guarded'} by {plain(one.name)}"
         case _:
             return plain(str(bound))
 

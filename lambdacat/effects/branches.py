@@ -55,7 +55,7 @@ class Branches:
         self.expired = False
         # Who watches, counts or keeps a journal must see every branch go through the machine.
         env = driver.env
-        bare = env.permits is None and env.recorder is None and env.history is None
+        bare = env.permits is None and env.recorder is None and env.history is None and driver.ledger is None
         self.cuts: Any = fork.node.memo("short cuts", _short_cuts) if bare else None
         """For each branch the straight run that it is, or None; all None where no branch may take the short cut."""
 

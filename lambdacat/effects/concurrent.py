@@ -20,12 +20,15 @@ import anyio.to_thread
 from lambdacat.effects.direct import Bound
 from lambdacat.effects.enclosed import Enclosed
 from lambdacat.effects.hop import Hop
+from lambdacat.effects.ledger import Claim, Ledger
 from lambdacat.effects.turns import Turned, turn_of
+from lambdacat.fault import OverBudget, Unpriced
 from lambdacat.machine.environment import ActionCall, Environment
 from lambdacat.machine.fork import EDGE, PROMPT, Fork, Held, Join, Overtime, Retold, Turn
 from lambdacat.machine.meaning import (
     MEANING,
     ROUND,
+    Called,
     GiveBack,
     Hold,
     Open,
@@ -42,6 +45,7 @@ from lambdacat.machine.ops import FAIL, LEAVE, Close, End, Halt, Pause, State, f
 from lambdacat.machine.pausing import Asked, Until, suspended
 from lambdacat.machine.segment import Fell, Leaf, Segment, fell_at, finish
 from lambdacat.machine.trail import Trail
+from lambdacat.plan import Task
 from lambdacat.policy import Race
 from lambdacat.wiring import AWAITABLE
 
@@ -67,7 +71,7 @@ class Defect:
 class Concurrent(ABC):
     """The monad of awaitables: a request is answered by a coroutine, or at once."""
 
-    __slots__ = ("above", "bounds", "counted", "env", "holds", "lacks", "table", "turns")
+    __slots__ = ("above", "bounds", "claim", "counted", "env", "holds", "lacks", "ledger", "table", "turns")
 
     def __init__(self, env: Environment, table: Table = MEANING) -> None:
         self.env = env
@@ -80,7 +84,11 @@ class Concurrent(ABC):
         self.lacks = False
         """Whether it was interrupted while it had lent its permit."""
         self.turns: tuple[Turned, ...] = ()
-        """The turns of limiters that it holds, outermost first."""
+        """The turns that it holds, outermost first."""
+        self.ledger: Ledger | None = None
+        """The book of the nearest budget, also one that is held by whoever waits for this branch."""
+        self.claim: Claim | None = None
+        """What its last action has reserved and spent under it."""
         self.above: tuple[Turned, ...] = ()
         """Those that are held by whoever waits for this branch."""
 
@@ -143,14 +151,14 @@ class Concurrent(ABC):
         """The driver of a branch."""
         made = type(self)(self.env, self.table)
         if self.turns or self.above:
-            made.above = (*self.above, *self.turns)
+            made.above, made.ledger = (*self.above, *self.turns), self.ledger
         return made
 
     # Actions -------------------------------------------------------------------------------------------------------
 
     async def segment(self, segment: Segment, value: Any, stack: Any) -> State:
         """A straight run."""
-        if not segment.plain or (self.bounds and len(segment.leaves) > 1):
+        if not segment.plain or self.ledger is not None or (self.bounds and len(segment.leaves) > 1):
             made = await self.careful(segment, value, stack)
         else:
             made = await self.chain(segment, value)
@@ -184,11 +192,28 @@ class Concurrent(ABC):
         return value
 
     async def perform(self, segment: Segment, index: int, leaf: Leaf, value: Any, stack: Any, row: Any = None) -> Any:
-        """One action."""
+        """One action, within the budgets around it."""
+        if self.ledger is None or type(leaf.node) is not Task:
+            self.claim = None
+            return await self.call(index, leaf, value, stack, row)
+        try:
+            claim = self.claim = self.ledger.claim(leaf.node)
+        except (OverBudget, Unpriced) as error:
+            return Fell(index, error, value)
+        try:
+            made = await self.call(index, leaf, value, stack, row)
+        except BaseException:
+            claim.give_back()
+            raise
+        claim.settle()
+        return made
+
+    async def call(self, index: int, leaf: Leaf, value: Any, stack: Any, row: Any) -> Any:
+        """One call of an action."""
         fn = leaf.fn
         if leaf.call.wants_context:
             inner = leaf.fn
-            call = ActionCall(self.env, Trail(stack, leaf.at, value, leaf.node), stack, row)
+            call = ActionCall(self.env, Trail(stack, leaf.at, value, leaf.node), stack, row, self.claim)
             context = self.env.context.calling(call)
 
             def fn(given: Any) -> Any:
@@ -241,7 +266,7 @@ class Concurrent(ABC):
     async def spin(self, spin: Spin, value: Any, stack: Any) -> State:
         """A loop around a straight run of calls that are awaited or in place."""
         modes = spin.body.modes
-        if self.bounds or not modes <= {"await", "inline"}:
+        if self.bounds or self.ledger is not None or not modes <= {"await", "inline"}:
             return spin.inside(value, stack)
         return await whirling(spin, value, stack)
 
@@ -278,18 +303,23 @@ class Concurrent(ABC):
         return None
 
     async def hold(self, request: Hold, value: Any, stack: Any) -> State:
-        """A turn of a limiter. Who waits for one is not a branch that runs: it lends its permit meanwhile."""
+        """A turn. Who waits for one is not a branch that runs: it lends its permit meanwhile."""
         if self.holds:
             self.holds, self.lacks = False, True
             self.env.permits.release()
-        turn = turn_of(request.limiter, (*self.above, *self.turns))
-        await turn.__aenter__()
-        self.turns = (*self.turns, Turned(request.limiter, turn))
+        held = turn_of(request.bound, value, (*self.above, *self.turns), self.ledger, self.now)
+        await held.turn.__aenter__()
+        self.turns = (*self.turns, held)
+        if type(held.turn) is Ledger:
+            self.ledger = held.turn
         return request.inside(value, stack)
 
     async def give_back(self, request: GiveBack, value: Any, stack: Any) -> State:
         """A turn is given back."""
-        await self.let_go(len(self.turns) - 1)
+        try:
+            self.turns[-1].told(request.won, value)
+        finally:
+            await self.let_go(len(self.turns) - 1)
         return request.inside(value, stack)
 
     async def unwind(self, request: Unwind, value: Any, stack: Any) -> State:
@@ -303,6 +333,8 @@ class Concurrent(ABC):
         while len(self.turns) > down_to:
             *rest, last = self.turns
             self.turns = tuple(rest)
+            if type(last.turn) is Ledger:
+                self.ledger = last.turn.outer
             try:
                 await last.turn.__aexit__(type(error) if error else None, error, None)
             except Exception as broken:  # noqa: BLE001  the others are given back all the same
@@ -345,8 +377,20 @@ class Concurrent(ABC):
     def passed(self) -> bool:
         """Whether the deadline has already interrupted this task, and nobody passed it on."""
 
+    def called(self, request: Called, value: Any, stack: Any) -> State:
+        """A first try is counted."""
+        request.node.bound.budget.called()
+        return request.inside(value, stack)
+
+    async def again(self, request: Sleep, stack: Any) -> bool:
+        """Whether there may be a next attempt."""
+        budget = request.node.bound.budget
+        return budget is None or bool(budget.again())
+
     async def sleep(self, request: Sleep, value: Any, stack: Any) -> State:
         """Wait before the next attempt."""
+        if not await self.again(request, stack):
+            return request.given_up(stack)
         seconds = self.env.delay(request, stack)
         if self.env.recorder is not None:
             self.env.recorder.retrying(request, seconds, stack)
@@ -440,7 +484,12 @@ class Concurrent(ABC):
             self.env.recorder.skipped(fork, started, stack)
         return Join(fork, race.verdict, over_by), None, stack
 
-    instant: ClassVar[dict[type, Callable[..., State]]] = {Open: open, Close: close, Retold: retold}
+    instant: ClassVar[dict[type, Callable[..., State]]] = {
+        Called: called,
+        Open: open,
+        Close: close,
+        Retold: retold,
+    }
     waits: ClassVar[dict[type, Callable[..., Any]]] = {
         Segment: segment,
         Spin: spin,

@@ -9,14 +9,16 @@ from itertools import repeat
 from math import inf
 from typing import Any, ClassVar, TypeVar
 
-from lambdacat.bound import Limits
+from lambdacat.bound import Budget, Limits
+from lambdacat.effects.ledger import Claim, Ledger
 from lambdacat.effects.turns import Here, Turned, turn_of
-from lambdacat.fault import TimedOut
+from lambdacat.fault import BudgetExceeded, OverBudget, TimedOut, Unpriced
 from lambdacat.machine.environment import ActionCall, Environment
 from lambdacat.machine.fork import PROMPT, Fork, Overtime, Retold, Turn
 from lambdacat.machine.meaning import (
     MEANING,
     ROUND,
+    Called,
     GiveBack,
     Hold,
     Open,
@@ -32,6 +34,7 @@ from lambdacat.machine.ops import FAIL, LEAVE, Close, End, Pause, State, fallen
 from lambdacat.machine.pausing import Asked, Until
 from lambdacat.machine.segment import Fell, Segment, finish, flat, flat_probing
 from lambdacat.machine.trail import Trail
+from lambdacat.plan import Plan, Task, Within
 from lambdacat.wiring import AWAITABLE
 
 A = TypeVar("A")
@@ -71,17 +74,26 @@ class Bound:
         late = max(0.0, now - self.deadline)
         return Overtime(late, counted.abandoned - before.abandoned, counted.unbegun - before.unbegun)
 
-    def fault(self, now: float, counted: Overtime = PROMPT) -> TimedOut:
+    def fault(self, now: float, counted: Overtime = PROMPT) -> TimedOut | BudgetExceeded:
         """What its node ends with."""
         site = Trail(self.stack, (), self.value, self.node)
-        over = self.over_by(now, counted)._asdict()
-        return TimedOut(seconds=self.seconds, at=site, name=self.node.name, input=self.value, **over)
+        return passed_at(self.node, site, self.value, self.seconds, self.over_by(now, counted))
+
+
+def passed_at(
+    node: Plan[Any, Any], site: Trail, value: Any, seconds: float, over: Overtime
+) -> TimedOut | BudgetExceeded:
+    """What a node ends with whose deadline has passed."""
+    if type(node) is Within and type(node.bound) is Budget:
+        took = seconds + over.late
+        return BudgetExceeded(measure="seconds", cap=seconds, needed=took, at=site, name=node.name, input=value)
+    return TimedOut(seconds=seconds, at=site, name=node.name, input=value, **over._asdict())
 
 
 class Direct:
     """The identity monad: a request is answered by its result, here and now."""
 
-    __slots__ = ("bounds", "contexts", "env", "own", "table", "turns")
+    __slots__ = ("bounds", "claim", "contexts", "env", "ledger", "own", "table", "turns")
 
     def __init__(self, env: Environment, table: Table = MEANING) -> None:
         self.env = env
@@ -91,7 +103,11 @@ class Direct:
         """The context variables of the branch that is running; None outside every fork."""
         self.contexts: list[Any] = []
         self.turns: list[Turned] = []
-        """The turns of limiters that are held, outermost first."""
+        """The turns that are held, outermost first."""
+        self.ledger: Ledger | None = None
+        """The book of the nearest budget."""
+        self.claim: Claim | None = None
+        """What the last action has reserved and spent under it."""
 
     def iterate(self, state: State) -> tuple[bool, Any]:
         """From a state to the end of the run: whether it was won, and the value or fault."""
@@ -114,7 +130,7 @@ class Direct:
 
     def segment(self, segment: Segment, value: Any, stack: Any) -> State:
         """A straight run."""
-        if self.bounds or not segment.plain:
+        if self.bounds or not segment.plain or self.ledger is not None:
             return self.careful(segment, value, stack)
         loop = flat if segment.quick else flat_probing
         made = loop(segment.fns, value) if self.own is None else self.own.run(loop, segment.fns, value)
@@ -132,10 +148,27 @@ class Direct:
         return LEAVE, value, stack
 
     def perform(self, segment: Segment, index: int, leaf: Any, value: Any, stack: Any, row: Any = None) -> Any:
-        """One action."""
+        """One action, within the budgets around it."""
+        if self.ledger is None or type(leaf.node) is not Task:
+            self.claim = None
+            return self.call(index, leaf, value, stack, row)
+        try:
+            claim = self.claim = self.ledger.claim(leaf.node)
+        except (OverBudget, Unpriced) as error:
+            return Fell(index, error, value)
+        try:
+            made = self.call(index, leaf, value, stack, row)
+        except BaseException:
+            claim.give_back()
+            raise
+        claim.settle()
+        return made
+
+    def call(self, index: int, leaf: Any, value: Any, stack: Any, row: Any) -> Any:
+        """One call of an action."""
         given: tuple[Any, ...] = (value,)
         if leaf.call.wants_context:
-            call = ActionCall(self.env, Trail(stack, leaf.at, value, leaf.node), stack, row)
+            call = ActionCall(self.env, Trail(stack, leaf.at, value, leaf.node), stack, row, self.claim)
             given = (value, self.env.context.calling(call))
         try:
             made = leaf.fn(*given) if self.own is None else self.own.run(leaf.fn, *given)
@@ -150,7 +183,7 @@ class Direct:
         if self.own is not None:
             state: State = self.own.run(spin.inside, value, stack)
             return state
-        if self.bounds or not spin.body.quick:
+        if self.bounds or not spin.body.quick or self.ledger is not None:
             return spin.inside(value, stack)
         return whirl(spin, value, stack)
 
@@ -185,8 +218,9 @@ class Direct:
         return request.inside(value, stack)
 
     def hold(self, request: Hold, value: Any, stack: Any) -> State:
-        """A turn of a limiter, waited for no longer than a deadline."""
-        turn = turn_of(request.limiter, self.turns)
+        """A turn, waited for no longer than a deadline."""
+        held = turn_of(request.bound, value, self.turns, self.ledger, self.env.clock)
+        turn = held.turn
         if isinstance(turn, Here):
             left = self.bounds[-1].owner.deadline - self.env.clock() if self.bounds else inf
             entered = turn.enter_here(self.env.clock, self.wait, max(0.0, left))
@@ -198,12 +232,17 @@ class Direct:
                 return request, value, stack  # its patience and the deadline are rounded apart, or on two clocks
         else:
             finish(turn.__aenter__())
-        self.turns.append(Turned(request.limiter, turn))
+        self.turns.append(held)
+        if type(turn) is Ledger:
+            self.ledger = turn
         return request.inside(value, stack)
 
     def give_back(self, request: GiveBack, value: Any, stack: Any) -> State:
         """A turn is given back."""
-        self.let_go(len(self.turns) - 1)
+        try:
+            self.turns[-1].told(request.won, value)
+        finally:
+            self.let_go(len(self.turns) - 1)
         return request.inside(value, stack)
 
     def let_go(self, down_to: int, error: BaseException | None = None) -> None:
@@ -211,6 +250,8 @@ class Direct:
         failed: Exception | None = None
         while len(self.turns) > down_to:
             turn = self.turns.pop().turn
+            if type(turn) is Ledger:
+                self.ledger = turn.outer
             try:
                 if isinstance(turn, Here):
                     turn.leave_here()
@@ -230,8 +271,20 @@ class Direct:
         self.bounds.pop()
         return request.inside(value, stack)
 
+    def called(self, request: Called, value: Any, stack: Any) -> State:
+        """A first try is counted."""
+        request.node.bound.budget.called()
+        return request.inside(value, stack)
+
+    def again(self, request: Sleep, stack: Any) -> bool:
+        """Whether there may be a next attempt."""
+        budget = request.node.bound.budget
+        return budget is None or bool(budget.again())
+
     def sleep(self, request: Sleep, value: Any, stack: Any) -> State:
         """Wait before the next attempt, but no longer than a deadline."""
+        if not self.again(request, stack):
+            return request.given_up(stack)
         seconds = self.env.delay(request, stack)
         if self.env.recorder is not None:
             self.env.recorder.retrying(request, seconds, stack)
@@ -304,6 +357,7 @@ class Direct:
         Close: close,
         Hold: hold,
         GiveBack: give_back,
+        Called: called,
         Sleep: sleep,
         Pause: pause,
         Until: until,

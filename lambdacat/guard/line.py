@@ -27,7 +27,7 @@ class Line:
     """So many places, and those who wait for one.
 
     Law: places are given in the order in which they were asked for; one that is given back, or that was given to a
-    waiter who has gone, goes to the next; never more are taken than there are.
+    waiter who has gone, goes to the next; never more are taken than there are, unless some were taken away.
     """
 
     def __init__(self, places: int) -> None:
@@ -43,12 +43,20 @@ class Line:
     @property
     def free(self) -> int:
         """How many places nobody has."""
-        return self._free
+        return max(0, self._free)
+
+    def widen(self, places: int) -> None:
+        """So many places more, or fewer; those that are taken stay taken until they are given back."""
+        if places < 0:
+            with self._lock:
+                self._free += places
+        for _ in range(places):
+            self.leave()
 
     def take(self) -> bool:
         """A place without waiting, if there is one."""
         with self._lock:
-            if not self._free:
+            if self._free <= 0:
                 return False
             self._free -= 1
             return True
@@ -57,7 +65,7 @@ class Line:
         """Take a place, or stand at the end of the line; whether there was a place."""
         with self._lock:
             # Where one is free nobody waits: what is given back goes to the first in the line.
-            if self._free:
+            if self._free > 0:
                 self._free -= 1
                 waiter.granted = True
             else:
@@ -67,9 +75,10 @@ class Line:
     def leave(self) -> None:
         """Give a place back: the first in the line has it now."""
         with self._lock:
-            if not self._waiters:
-                self._free += 1
+            self._free += 1
+            if self._free <= 0 or not self._waiters:
                 return
+            self._free -= 1
             waiter = self._waiters.popleft()
             waiter.granted = True
         waiter.wake()

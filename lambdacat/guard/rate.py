@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from types import MethodType
-from typing import Any, final
-from weakref import WeakKeyDictionary
+from typing import final
 
+from lambdacat.guard.clocks import PerClock
 from lambdacat.guard.line import Line
 from lambdacat.place import PlanError
 
-_monotonic = time.monotonic
 _NANOSECOND = 1e-9
 
 
@@ -35,6 +32,10 @@ class Bucket:
         left = self._full - self._slack - now
         return left if left > _NANOSECOND else 0.0
 
+    def full_at(self, now: float) -> bool:
+        """Whether everything that was taken has been made good."""
+        return self._full <= now
+
     def take(self, now: float) -> None:
         """Take one."""
         self._full = max(self._full, now) + self._interval
@@ -49,7 +50,7 @@ class Rate:
     clocks of their own, as in tests with virtual time, are counted clock by clock. Units: ``seconds`` on such a clock.
     """
 
-    __slots__ = ("_burst", "_door", "_interval", "_name", "_real", "_virtual")
+    __slots__ = ("__weakref__", "_buckets", "_burst", "_door", "_interval", "_name")
 
     def __init__(self, n: float, seconds: float = 1.0, burst: int = 1, *, name: str = "") -> None:
         for what, number in (("n", n), ("seconds", seconds)):
@@ -61,8 +62,7 @@ class Rate:
         self._burst = burst
         self._name = name or f"{n:g} in {seconds:g} s"
         self._door = Line(1)
-        self._real = Bucket(self._interval, burst)
-        self._virtual: WeakKeyDictionary[Any, Bucket] = WeakKeyDictionary()
+        self._buckets = PerClock(lambda: Bucket(self._interval, burst))
 
     @property
     def name(self) -> str:
@@ -81,21 +81,21 @@ class Rate:
         """The next one."""
         return Turn(self)
 
-    def _bucket(self, clock: Any) -> Bucket:
-        if clock is None:
-            return self._real
-        bucket = self._virtual.get(clock)
-        if bucket is None:
-            bucket = self._virtual[clock] = Bucket(self._interval, self._burst)
-        return bucket
+    @property
+    def idle(self) -> bool:
+        """Whether it is as if it were new: nobody waits, and all that was taken has been made good."""
+        bucket, now = self._buckets.here()
+        return not self._door.waiting and bucket.full_at(now())
 
+    @property
+    def interval(self) -> float:
+        """Between two turns. Units: seconds."""
+        return self._interval
 
-def _known_by(clock: Callable[[], float]) -> Any:
-    """What tells clocks apart; nothing for the machine's own."""
-    if clock is _monotonic:
-        return None
-    # A method is another object each time that it is asked for.
-    return clock.__self__ if isinstance(clock, MethodType) else clock
+    @property
+    def burst(self) -> int:
+        """How many turns can be saved up."""
+        return self._burst
 
 
 @final
@@ -110,13 +110,10 @@ class Turn:
     async def __aenter__(self) -> None:
         from anyio import sleep
 
-        from lambdacat.interpreters.arun import backend
-
         rate = self._rate
         await rate._door.wait()
         try:
-            known_by, now = backend().timekeeper()
-            bucket = rate._bucket(known_by)
+            bucket, now = rate._buckets.on_loop()
             # Again, since a timer may fire a little early.
             while (seconds := bucket.delay(now())) > 0:  # noqa: ASYNC110  nothing else changes the bucket meanwhile
                 await sleep(seconds)
@@ -133,7 +130,7 @@ class Turn:
         if not rate._door.wait_here(seconds):
             return False
         try:
-            bucket = rate._bucket(_known_by(clock))
+            bucket = rate._buckets.on(clock)
             while (delay := bucket.delay(now := clock())) > 0:
                 wait(min(delay, max(0.0, give_up - now)))
                 if delay > give_up - now:

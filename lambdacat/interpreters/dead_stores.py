@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from lambdacat.bound import Limited, Retry, Timeout
+from lambdacat.bound import Budget, Guarded, Limited, Retry, Timeout
 from lambdacat.footprints import EVERYTHING, Touch
 from lambdacat.interpreters.doubts import has_no_default
 from lambdacat.optics import Lens
@@ -59,7 +59,7 @@ def sure_writes(node: Plan[Any, Any], below: list[frozenset[Place]]) -> frozense
             return frozenset(one.place for one in writes or () if _exact(one))
         case Sequence() | Composite() | Parallel(policy=All(), join=None):
             return frozenset[Place]().union(*below)
-        case Within(bound=Timeout() | Retry() | Limited()):
+        case Within(bound=Timeout() | Retry() | Limited() | Guarded() | Budget()):
             return frozenset[Place]().union(*below)
         case _:
             return frozenset()

@@ -14,12 +14,13 @@ from attrs import evolve
 
 from lambdacat.effects.concurrent import Concurrent
 from lambdacat.effects.direct import Direct
-from lambdacat.fault import TimedOut
+from lambdacat.effects.ledger import Claim, Ledger
+from lambdacat.fault import BudgetExceeded, TimedOut
 from lambdacat.interpreters.history import NEW, History
 from lambdacat.interpreters.journal import Document
 from lambdacat.interpreters.outcomes import before
 from lambdacat.machine.fork import Fork, Join, Retold, Turn
-from lambdacat.machine.meaning import ROUND, Open, Sleep, Spent, Spin, Unwind, untested
+from lambdacat.machine.meaning import ROUND, Hold, Open, Sleep, Spent, Spin, Unwind, untested
 from lambdacat.machine.ops import FAIL, LEAVE, Halt, State, fallen
 from lambdacat.machine.pausing import Asked, Until
 from lambdacat.machine.segment import Fell, Leaf, Request, Segment
@@ -40,7 +41,8 @@ class Note(Request):
 def noted(history: History, state: State) -> State:
     """A state that was reached because time passed, with that written down first."""
     op, value, stack = state
-    if isinstance(value, TimedOut) and (op is FAIL or type(op) is Unwind):
+    late = isinstance(value, TimedOut) or (isinstance(value, BudgetExceeded) and value.measure == "seconds")
+    if late and (op is FAIL or type(op) is Unwind):
         return Note(history.timed_out(value), op), value, stack
     if type(op) is Join and (document := history.decided(op.fork, op.verdict, stack)) is not None:
         return Note(document, op), value, stack
@@ -56,7 +58,7 @@ def _retold(document: Document, fork: Fork, stack: Any) -> State:
 
 def _late(history: History, request: Open, value: Any, stack: Any) -> State | None:
     """Where a run goes on whose deadline passed in an earlier process."""
-    fault = history.late(Trail(stack, (), value, request.node), value)
+    fault = history.late(request.node, Trail(stack, (), value, request.node), value)
     return None if fault is None else (FAIL, fault, stack)
 
 
@@ -86,6 +88,25 @@ def _wait(history: History, seconds: float, now: float, key: str) -> Wait:
         # A clock that was set back makes no wait longer than it was.
         return Wait(min(seconds, max(0.0, until - now)), None, woke)
     return Wait(seconds, {"kind": "wait", "key": key, "until": now + seconds}, woke)
+
+
+def _known_spending(history: History, held: Any, request: Hold, value: Any, stack: Any) -> None:
+    """A budget begins with what the journal says was spent under it."""
+    if type(held) is Ledger:
+        held.key = history.key(Trail(stack, (), value, request.node).key())
+        for spent in history.spent(held.key):
+            held.enter(spent)
+
+
+def _spending(claim: Claim | None) -> Document:
+    """What an entry says of budgets: what was spent, and under which."""
+    if claim is None:
+        return {}
+    return {"spent": claim.spent, "under": [one.key for one in claim.ledger.chain()]}
+
+
+def _again_key(history: History, request: Sleep, stack: Any) -> str:
+    return history.key(_wait_key(request, stack))
 
 
 # --- in this thread --------------------------------------------------------------------------------------------------
@@ -122,8 +143,26 @@ def durable_direct(driver: type[Direct]) -> Any:
             given, began = before(leaf.node, value), self.env.clock()
             made = super().perform(segment, index, leaf, value, stack, row)
             if history.keeps(made):
-                history.append([history.done(key, leaf, given, made, self.env.clock() - began)])
+                done = history.done(key, leaf, given, made, self.env.clock() - began)
+                history.append([done | _spending(self.claim)])
             return made
+
+        def hold(self, request: Hold, value: Any, stack: Any) -> State:
+            before = len(self.turns)
+            state: State = super().hold(request, value, stack)
+            if len(self.turns) > before:
+                _known_spending(self.env.history, self.turns[-1].turn, request, value, stack)
+            return state
+
+        def again(self, request: Sleep, stack: Any) -> bool:
+            if request.node.bound.budget is None:
+                return True
+            history, key = self.env.history, _again_key(self.env.history, request, stack)
+            granted = history.granted(key)
+            if granted is None:
+                granted = super().again(request, stack)
+                history.append([{"kind": "again", "key": key, "granted": granted}])
+            return bool(granted)
 
         def spin(self, spin: Spin, value: Any, stack: Any) -> State:
             """A loop around one action: between its rounds there is nothing that the machine would have to see."""
@@ -186,6 +225,7 @@ def durable_direct(driver: type[Direct]) -> Any:
             Segment: segment,
             Spin: spin,
             Open: open,
+            Hold: hold,
             Fork: fork,
             Turn: turn,
             Note: note,
@@ -235,8 +275,24 @@ def durable_driver(driver: Any) -> Any:
             given, began = before(leaf.node, value), self.env.clock()
             made = await super().perform(segment, index, leaf, value, stack, row)
             if history.keeps(made):
-                await history.tick.write(history.done(key, leaf, given, made, self.env.clock() - began))
+                done = history.done(key, leaf, given, made, self.env.clock() - began)
+                await history.tick.write(done | _spending(self.claim))
             return made
+
+        async def hold(self, request: Hold, value: Any, stack: Any) -> State:
+            state: State = await super().hold(request, value, stack)
+            _known_spending(self.env.history, self.turns[-1].turn, request, value, stack)
+            return state
+
+        async def again(self, request: Sleep, stack: Any) -> bool:
+            if request.node.bound.budget is None:
+                return True
+            history, key = self.env.history, _again_key(self.env.history, request, stack)
+            granted = history.granted(key)
+            if granted is None:
+                granted = await super().again(request, stack)
+                await history.tick.write({"kind": "again", "key": key, "granted": granted})
+            return bool(granted)
 
         def open(self, request: Open, value: Any, stack: Any) -> State:
             state: State = _late(self.env.history, request, value, stack) or super().open(request, value, stack)
@@ -280,6 +336,7 @@ def durable_driver(driver: Any) -> Any:
         waits: ClassVar[dict[type, Callable[..., Any]]] = {
             **driver.waits,
             Segment: _one_by_one if driver.waits[Segment] is Concurrent.segment else driver.waits[Segment],
+            Hold: hold,
             Sleep: Concurrent.sleep,
             Note: note,
             Asked: asked,

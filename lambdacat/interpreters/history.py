@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lambdacat.codec import Codecs, NotStorable, StateCorrupt
-from lambdacat.fault import PlanChanged, TimedOut
+from lambdacat.effects.direct import passed_at
+from lambdacat.fault import BudgetExceeded, PlanChanged, TimedOut
 from lambdacat.interpreters.journal import (
     FORMAT,
     Answerable,
@@ -22,7 +23,7 @@ from lambdacat.interpreters.journal import (
 from lambdacat.interpreters.migrating import migration_change, versions, versions_at
 from lambdacat.interpreters.outcomes import outcome_of, outcome_tree
 from lambdacat.interpreters.shape import NOWHERE, Change, Moved, compared, lenses_text, shape
-from lambdacat.machine.fork import Fork
+from lambdacat.machine.fork import Fork, Overtime
 from lambdacat.machine.ops import Halt
 from lambdacat.machine.pausing import Asked
 from lambdacat.machine.segment import Fell, Leaf, Suspends
@@ -56,6 +57,7 @@ class History:
         self.tick: Any = None
         """What appends the entries of one tick together, on an event loop."""
         self._answers: Mapping[str, bytes] | None = None
+        self._spent: defaultdict[str, list[Document]] | None = None
 
     # Beginning and end ---------------------------------------------------------------------------------------------
 
@@ -178,20 +180,39 @@ class History:
         document["entries"], document["missing"] = ([[i, won] for i, won, _ in row] for row in (entries, missing))
         return document if self.moved is None else self.moved.verdict_recorded(document)
 
-    def late(self, site: Trail, value: Any) -> TimedOut | None:
+    def late(self, node: Plan[Any, Any], site: Trail, value: Any) -> TimedOut | BudgetExceeded | None:
         """The fault of a deadline that passed."""
         told = self.known["timeout"]
         document = told.get(self.key(site.key())) if told else None
         if document is None:
             return None
-        known = {name: document[name] for name in ("seconds", "late", "abandoned", "unbegun") if name in document}
-        return TimedOut(**known, at=site, name=site.name, input=value)
+        over = Overtime(*(document.get(name, 0) for name in Overtime._fields))
+        return passed_at(node, site, value, document["seconds"], over)
 
-    def timed_out(self, fault: TimedOut) -> Document:
+    def timed_out(self, fault: TimedOut | BudgetExceeded) -> Document:
         """The entry of a deadline that has passed."""
         site: Any = fault._at
-        return {"kind": "timeout", "key": self.key(site.key()), "seconds": fault.seconds, "late": fault.late,
-                "abandoned": fault.abandoned, "unbegun": fault.unbegun}  # fmt: skip
+        document: Document = {"kind": "timeout", "key": self.key(site.key())}
+        if isinstance(fault, BudgetExceeded):
+            return document | {"seconds": fault.cap, "late": fault.needed - fault.cap}
+        return document | {"seconds": fault.seconds, "late": fault.late, "abandoned": fault.abandoned,
+                           "unbegun": fault.unbegun}  # fmt: skip
+
+    # Budgets -------------------------------------------------------------------------------------------------------
+
+    def spent(self, ledger: str) -> list[Document]:
+        """What the journal says was spent under a budget, call by call."""
+        if self._spent is None:
+            self._spent = defaultdict(list)
+            for document in self.known["done"].values():
+                for key in document.get("under", ()):
+                    self._spent[key].append(document["spent"])
+        return self._spent[ledger]
+
+    def granted(self, key: str) -> bool | None:
+        """Whether a retry was granted that draws on a budget; None where it was not asked."""
+        document = self.known["again"].get(key)
+        return None if document is None else bool(document["granted"])
 
     def wakes(self, key: str) -> float | None:
         """When a wait ends. Units: seconds since 1970 in UTC."""

@@ -45,7 +45,7 @@ class WatchedDirect(Direct):
     def segment(self, segment: Segment, value: Any, stack: Any) -> State:
         """A straight run."""
         recorder = self.env.recorder
-        if not recorder.observers and segment.plain and not self.bounds:
+        if not recorder.observers and segment.plain and not self.bounds and self.ledger is None:
             return self.marked(recorder, segment, value, stack)
         for index, leaf in enumerate(segment.leaves):
             if self.bounds and (late := self.expired()) is not None:

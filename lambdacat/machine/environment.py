@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
-from lambdacat.bound import Limits
+from lambdacat.bound import Left, Limits
 from lambdacat.context import Context
 from lambdacat.machine.meaning import TRIES, Sleep
 from lambdacat.machine.trail import Trail, frames
@@ -76,7 +77,15 @@ class Environment:
     def delay(self, request: Sleep, stack: Any) -> float:
         """Seconds until the next attempt, jittered from the run's seed, the place and the attempt alone."""
         found: float = request.node.bound.schedule.delay(request.attempt, _Source(self, stack, request.attempt))
-        return max(0.0, found)
+        return max(0.0, found, _asked_for(request.fault))
+
+
+def _asked_for(fault: Any) -> float:
+    """How long whoever failed wants to be left alone, by the ``retry_after`` of its exception. Units: seconds."""
+    found = getattr(getattr(fault, "error", None), "retry_after", None)
+    if not isinstance(found, (int, float)) or isinstance(found, bool) or not 0 <= found < inf:
+        return 0.0
+    return float(found)
 
 
 class _Source:
@@ -104,9 +113,10 @@ class _Source:
 class ActionCall:
     """One call of one action: what its context asks."""
 
-    __slots__ = ("_env", "_row", "_site", "_stack")
+    __slots__ = ("_claim", "_env", "_row", "_site", "_stack")
 
-    def __init__(self, env: Environment, site: Trail, stack: Any, row: Any = None) -> None:
+    def __init__(self, env: Environment, site: Trail, stack: Any, row: Any = None, claim: Any = None) -> None:
+        self._claim = claim
         self._env = env
         self._site = site
         self._stack = stack
@@ -147,6 +157,18 @@ class ActionCall:
         if self._row is not None:
             self._row.tokens += tokens
             self._row.money += money
+        if self._claim is not None:
+            self._claim.spend(_amounts(tokens, money))
+
+    def reserve(self, tokens: int, money: float) -> None:
+        """See to it that so much may be spent. Errors: ``OverBudget``."""
+        if self._claim is not None:
+            self._claim.ensure(_amounts(tokens, money))
+
+    def left(self) -> Left:
+        """What the budgets around it have left."""
+        left: Left = Left() if self._claim is None else self._claim.left()
+        return left
 
     def emit(self, chunk: object) -> None:
         """Pass a chunk of output to whoever watches."""
@@ -158,6 +180,10 @@ class ActionCall:
         else:
             # From a worker thread; the clock and the observers live where the run does.
             env.post(lambda: env.recorder.posted(row, chunk))
+
+
+def _amounts(tokens: int, money: float) -> dict[str, float]:
+    return {"tokens": float(tokens), "money": float(money)}
 
 
 def attempt_of(stack: Any) -> int:

@@ -13,7 +13,7 @@ from typing import Any
 from returns.result import Failure, Success
 
 from lambdacat.asking import Ask, SleepUntil
-from lambdacat.bound import Limited, Retry, Timeout
+from lambdacat.bound import Budget, Guarded, Limited, Retry, Timeout
 from lambdacat.condition import Condition
 from lambdacat.fault import (
     Fault,
@@ -27,7 +27,7 @@ from lambdacat.machine.fork import Fork, Join, Retold, Turn, enter_join
 from lambdacat.machine.ops import CLOSE_LOST, CLOSE_WON, FAIL, LEAVE, LOST, PAUSE, WON, State, _Drop, _Leave, fault_of
 from lambdacat.machine.pausing import enter_ask, enter_sleep_until
 from lambdacat.machine.segment import Request, Segment, pieces, straight, unread
-from lambdacat.machine.trail import Kind, Trail
+from lambdacat.machine.trail import Kind, Trail, frames
 from lambdacat.optics import Iso, Lens, Traversal
 from lambdacat.plan import (
     Attempt,
@@ -97,13 +97,13 @@ class Open(Request):
 
 
 class Hold(Request):
-    """A plan wants a turn of a limiter, which it holds until it ends."""
+    """A plan wants a turn of a limiter or guard, or the book of a budget, which it holds until it ends."""
 
-    __slots__ = ("limiter", "node")
+    __slots__ = ("bound", "node")
 
     def __init__(self, node: Within[Any, Any]) -> None:
         self.node = node
-        self.limiter = node.bound.limiter
+        self.bound = node.bound
 
     def inside(self, value: Any, stack: Any) -> State:
         return self.node.plan, value, (HELD, self.node, None, stack)
@@ -137,6 +137,18 @@ class Unwind(Request):
         return FAIL, value, stack
 
 
+class Called(Request):
+    """A plan whose retries are counted is tried for the first time."""
+
+    __slots__ = ("node",)
+
+    def __init__(self, node: Within[Any, Any]) -> None:
+        self.node = node
+
+    def inside(self, value: Any, stack: Any) -> State:
+        return self.node.plan, value, stack
+
+
 class Sleep(Request):
     """A retried plan waits for its next attempt."""
 
@@ -150,6 +162,10 @@ class Sleep(Request):
 
     def inside(self, value: Any, stack: Any) -> State:
         return self.node.plan, value, stack
+
+    def given_up(self, stack: Any) -> State:
+        """The state where it waits for none: too much has been retried."""
+        return FAIL, self.fault, stack[3]
 
 
 def _fail_at(fault: Fault, node: Plan[Any, Any], value: Any, stack: Any) -> State:
@@ -334,10 +350,18 @@ def _enter_within(node: Within[Any, Any], value: Any, stack: Any) -> State:
     if type(bound) is Timeout:
         return Open(node, node.plan, bound.seconds), value, stack
     if type(bound) is Retry:
-        return node.plan, value, (TRIES, node, (1, value), stack)
-    if type(bound) is Limited:
+        first = bound.budget is not None and not _retried_with(bound.budget, stack)
+        return (Called(node) if first else node.plan), value, (TRIES, node, (1, value), stack)
+    if type(bound) in (Limited, Guarded):
         return Hold(node), value, stack
+    if type(bound) is Budget:
+        return (Hold(node) if bound.seconds is None else Open(node, Hold(node), bound.seconds)), value, stack
     raise TypeError(f"no interpreter knows the bound {bound!r}")
+
+
+def _retried_with(budget: Any, stack: Any) -> bool:
+    """Whether a retry around it draws on the same budget."""
+    return any(kind is TRIES and node.bound.budget is budget for kind, node, _ in frames(stack))
 
 
 def _failed_try_again(fault: Fault, node: Any, data: Any, below: Any) -> State:

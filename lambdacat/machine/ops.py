@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from lambdacat.fault import ActionFailed, Denied, Fault, MergeConflict, Refused, Unanswered, Unavailable, WouldBlock
+from lambdacat.fault import (
+    ActionFailed,
+    BudgetExceeded,
+    Denied,
+    Fault,
+    MergeConflict,
+    OverBudget,
+    Refused,
+    SameFault,
+    Unanswered,
+    Unavailable,
+    WouldBlock,
+)
 from lambdacat.machine.segment import Fell, Request, Segment, Suspends
 from lambdacat.machine.trail import Trail
 from lambdacat.merging import Conflict
@@ -97,6 +109,11 @@ def fault_of(error: Exception, site: Trail, name: str, value: Any, branches: Any
         return Unavailable(what=error.what, reason=error.reason, at=site, name=name, input=value)
     if isinstance(error, Denied):
         return Refused(by=error.by, reason=error.reason, at=site, name=name, input=value)
+    if isinstance(error, OverBudget):
+        measure, cap, needed, left = error.measure, error.cap, error.needed, error.left
+        return BudgetExceeded(measure=measure, cap=cap, needed=needed, left=left, at=site, name=name, input=value)
+    if isinstance(error, SameFault):
+        return error.fault
     if isinstance(error, Suspends):
         return WouldBlock(at=site, name=name, input=value)
     return ActionFailed(error=trimmed(error), reading=reading, at=site, name=name, input=value)
