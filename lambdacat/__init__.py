@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from lambdacat.bound import Estimate, Limiter, Limits, Resource
+from lambdacat.bound import Budget, Estimate, Guard, Limiter, Limits, Resource
 from lambdacat.build import bind, choose, fail, focus, gather, loop_while, parallel, pure, recover, sequence, when
 from lambdacat.condition import Condition
 from lambdacat.context import Context, Key
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from lambdacat.asking import approve, ask, sleep_until
     from lambdacat.drawing import render
     from lambdacat.effects.concurrent import GraceExceeded
+    from lambdacat.effects.ledger import BudgetOverrun
     from lambdacat.effects.monad import Monad
     from lambdacat.effects.state import State
     from lambdacat.effects.writer import Writer
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
         MergeConflict,
         NoBranch,
         Outcome,
+        OverBudget,
         PlanChanged,
         PlanFailed,
         Question,
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
         value_or_raise,
     )
     from lambdacat.footprints import Footprint, FootprintConflict, footprint
+    from lambdacat.guard.cached import Store
     from lambdacat.interpreters.arun import arun
     from lambdacat.interpreters.check import Finding, check
     from lambdacat.interpreters.dry_run import Forecast, dry_run
@@ -72,12 +75,14 @@ else:
         {
             "asking": "approve ask sleep_until",
             "fault": "ActionFailed AllFailed BudgetExceeded Denied Fault LoopLimit MergeConflict NoBranch Outcome"
-            " PlanChanged PlanFailed Question Refused Stopped TimedOut TooFew Unanswered Unavailable Waiting WouldBlock"
-            " value_or_raise Failure Result Success",
+            " OverBudget PlanChanged PlanFailed Question Refused Stopped TimedOut TooFew Unanswered Unavailable Waiting"
+            " WouldBlock value_or_raise Failure Result Success",
             "footprints": "Footprint FootprintConflict footprint",
             "schedule": "Exponential Fixed Schedule",
             "effects.concurrent": "GraceExceeded",
+            "effects.ledger": "BudgetOverrun",
             "effects.monad": "Monad",
+            "guard.cached": "Store",
             "interpreters.run": "run",
             "effects.state": "State",
             "effects.writer": "Writer",
@@ -164,6 +169,8 @@ __all__ = [  # noqa: RUF022
     "Unavailable",
     "Unanswered",
     "Denied",
+    "OverBudget",
+    "BudgetOverrun",
     "WouldBlock",
     "Question",
     "Waiting",
@@ -179,6 +186,9 @@ __all__ = [  # noqa: RUF022
     "Context",
     "Limits",
     "Limiter",
+    "Guard",
+    "Budget",
+    "Store",
     "Journal",
     "run",
     "arun",

@@ -34,7 +34,12 @@ from lambdacat.place import PlanError
 from lambdacat.policy import ALL, All, NBest, Quorum, Settled
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+    from collections.abc import Sequence as Row
+
+    from lambdacat.codec import Codec, Codecs
     from lambdacat.fault import Fault, Outcome
+    from lambdacat.guard.cached import Shelf
     from lambdacat.schedule import Schedule
 
 A = TypeVar("A")
@@ -208,6 +213,25 @@ class Plan(Generic[A_contra, B_co]):
         if not isinstance(budget, Budget):
             raise PlanError(f"within wants a Budget, such as Budget(tokens=8_000, seconds=60), not {budget!r}")
         return Within(budget, self)
+
+    def cached(
+        self: Plan[A, B],
+        store: Shelf,
+        *,
+        key: Callable[[A], Hashable] | None = None,
+        seconds: float | None = None,
+        codecs: Codecs | Row[type | Codec] = (),
+    ) -> Plan[A, B]:
+        """The plan's result, kept in a store; equal calls at the same time become one, in this process.
+
+        Calls are equal when ``key`` gives the same for what they are given, or else when they are given the same; of
+        different plans they never are. A result is good for ``seconds``, for ever where nothing is said. Inputs and
+        results are what a store can keep, with classes of your own declared by ``codecs``. Law: once, the plan gives
+        what it gives without. Errors: ``PlanError`` unless every step says ``idempotent=True``.
+        """
+        from lambdacat.guard.cached import cached
+
+        return cached(self, store, key, seconds, codecs)
 
     def named(self, name: str) -> Plan[A_contra, B_co]:
         """The same plan under another name. Law: names never change a result."""

@@ -41,6 +41,7 @@ UPWARD: dict[tuple[str, str], str] = {
     ("plan", "build"): "methods of a plan are its constructors, and those make plans",
     ("plan", "leaf"): "what a plan is joined with may be a bare function, which becomes a task",
     ("plan", "expanding"): "a node of a user's own is expanded and compared where it is one",
+    ("plan", "guard"): "methods of a plan are its constructors, and what keeps results stands on stores' codecs",
     ("plan", "drawing"): "a notebook asks a plan for its picture",
     ("event", "drawing"): "a notebook asks a trace for its picture",
     ("law_table", "testing"): "the type of a row; the rows are given",

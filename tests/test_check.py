@@ -21,6 +21,7 @@ from rpds import HashTrieMap
 
 from lambdacat import (
     FIRST_COMPLETED,
+    Budget,
     Exponential,
     NBest,
     Plan,
@@ -41,6 +42,7 @@ from lambdacat import (
     task,
     when,
 )
+from lambdacat.guard import Concurrency
 from lambdacat.interpreters.check import RULES
 from lambdacat.structure import located
 
@@ -325,6 +327,7 @@ def test_every_finding_comes_at_once_in_the_order_of_the_plan_and_at_its_node() 
 
 
 again = step("again", TOPIC, DRAFT)
+ONE = Concurrency(1, name="one at a time")
 pay = step("pay", idempotent=False)
 QUOTED: dict[str, tuple[Plan[Any, Any], str]] = {
     "unbounded-loop": (loop_while(bool, plain), "loop_while(plain) may turn"),
@@ -339,6 +342,14 @@ QUOTED: dict[str, tuple[Plan[Any, Any], str]] = {
     "timeout-longer-than-outer": (
         (plain.timeout(9) >> judge).timeout(2),
         "the timeout of 9 s on timeout 9 s(plain) never comes: around it is one of 2 s",
+    ),
+    "over-budget": (
+        (judge >> plain).within(Budget(calls=1)),
+        "sequence(judge, plain) cannot succeed within 1 calls: it needs 2 calls at least",
+    ),
+    "limited-inside-itself": (
+        plain.limited(ONE).limited(ONE),
+        "limited by one at a time(plain) is refused: around it one at a time is held already",
     ),
 }
 

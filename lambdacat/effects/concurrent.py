@@ -307,7 +307,7 @@ class Concurrent(ABC):
         if self.holds:
             self.holds, self.lacks = False, True
             self.env.permits.release()
-        held = turn_of(request.bound, value, (*self.above, *self.turns), self.ledger, self.now)
+        held = turn_of(request.bound, value, (*self.above, *self.turns), self.ledger, self.env.backend.clock())
         await held.turn.__aenter__()
         self.turns = (*self.turns, held)
         if type(held.turn) is Ledger:

@@ -23,7 +23,7 @@ class Keyed(Generic[A_contra]):
     and ``make`` raise is a fault of the plan.
     """
 
-    __slots__ = ("_forgotten", "_key", "_limiters", "_lock", "_make", "_most", "_name")
+    __slots__ = ("__weakref__", "_forgotten", "_key", "_limiters", "_lock", "_make", "_most", "_name")
 
     def __init__(
         self,

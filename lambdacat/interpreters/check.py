@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from math import inf
 from typing import Any, final
 
 from attrs import field, frozen
 
-from lambdacat.bound import Retry, Timeout
+from lambdacat.bound import Budget, Limited, Retry, Timeout
 from lambdacat.condition import Condition
 from lambdacat.footprints import Touch, _touch
 from lambdacat.interpreters.dead_stores import never_read, read_too_early, sure_writes
 from lambdacat.interpreters.doubts import changeable, endless, faultless, faults_surely
+from lambdacat.interpreters.dry_run import cost_at_least
 from lambdacat.optics import Traversal
 from lambdacat.place import Place
 from lambdacat.plan import (
@@ -96,7 +98,7 @@ class Spot:
 
 def _own_timeout(node: Node) -> float | None:
     match node:
-        case Within(bound=Timeout(seconds=seconds)):
+        case Within(bound=Timeout(seconds=seconds) | Budget(seconds=seconds)):
             return seconds
         case Task() | Parallel():
             return node.seconds
@@ -240,6 +242,34 @@ def _too_many_wanted(spot: Spot, facts: Facts) -> Iterator[Doubt]:
             yield spot, f"{said}, so it always faults; want fewer, or add branches"
 
 
+def _over_budget(spot: Spot, facts: Facts) -> Iterator[Doubt]:
+    match spot.node:
+        case Within(bound=Budget() as budget, plan=plan):
+            cost = cost_at_least(plan)
+            for measure in ("tokens", "money", "calls", "seconds"):
+                cap, least = getattr(budget, measure), getattr(cost, measure).won
+                if cap is not None and cap < least < inf:
+                    said = f"{_quoted(plan)} cannot succeed within {cap:g} {measure}: it needs {least:g} {measure}"
+                    yield spot, f"{said} at least; raise the cap, or do less"
+        case _:
+            pass
+
+
+def _inside_itself(spot: Spot, facts: Facts) -> Iterator[Doubt]:
+    match spot.node:
+        case Within(bound=Limited(limiter=limiter)) if getattr(limiter, "exclusive", False):
+            above = spot.above
+            while above is not None:
+                bound = above.node.bound if type(above.node) is Within else None
+                if type(bound) is Limited and bound.limiter is limiter:
+                    said = f"{_quoted(spot.node)} is refused: around it {limiter.name} is held already"
+                    yield spot, f"{said}, and it might wait for itself; limit one of the two"
+                    return
+                above = above.above
+        case _:
+            pass
+
+
 def _timeout_longer(spot: Spot, facts: Facts) -> Iterator[Doubt]:
     own = _own_timeout(spot.node)
     if own is not None and spot.seconds is not None and own > spot.seconds:
@@ -258,6 +288,8 @@ RULES: tuple[tuple[str, Rule], ...] = (
     ("unreachable", _unreachable),
     ("too-many-wanted", _too_many_wanted),
     ("timeout-longer-than-outer", _timeout_longer),
+    ("over-budget", _over_budget),
+    ("limited-inside-itself", _inside_itself),
 )
 """Every rule by its name. A new rule is one more row."""
 

@@ -12,7 +12,7 @@ from math import inf
 from typing import Any
 
 from lambdacat.asking import Ask, SleepUntil
-from lambdacat.bound import Limited, Limiter, Retry, Timeout
+from lambdacat.bound import Budget, Guarded, Limited, Retry, Timeout
 from lambdacat.interpreters.measures import NEVER, NOTHING, Bound, Cost, Names, beside, row
 from lambdacat.interpreters.waits import waits
 from lambdacat.optics import Iso, Lens, Prism, Traversal
@@ -319,19 +319,51 @@ def _tried(cost: Cost, bound: Retry) -> Cost:
     )
 
 
-def _queued(cost: Cost, limiter: Limiter) -> Cost:
-    """A plan after a turn of a limiter, which others may want as well, and which may refuse it."""
+def _refusable(cost: Cost) -> Cost:
+    """A plan that may be refused before it begins."""
     seconds, tokens, money, calls = (one._replace(lost=0.0) for one in cost[:4])
-    return cost._replace(
-        seconds=seconds._replace(most=inf),
-        tokens=tokens,
-        money=money,
-        calls=calls,
-        alone=inf,
-        instant=False,
-        begins=False,
-        unknown=row((cost.unknown, Names(f"how long {limiter.name} makes it wait", depth=1))),
-    )
+    return cost._replace(seconds=seconds, tokens=tokens, money=money, calls=calls, instant=False, begins=False)
+
+
+def _queued(cost: Cost, limiter: Any, counted: Any) -> Cost:
+    """A plan after a turn of a limiter; how long it waits for that is said for the whole, where it can be known."""
+    if paced(limiter):
+        turn = 1.0 if counted is limiter else 0.0
+        calls = Bound(*(one + turn for one in cost.calls))
+        return cost._replace(calls=calls, instant=False, begins=False)
+    cost = _refusable(cost)
+    if shares_work(limiter):
+        return cost
+    waits_long = Names(f"how long {limiter.name} makes it wait", depth=1)
+    return cost._replace(seconds=cost.seconds._replace(most=inf), alone=inf, unknown=row((cost.unknown, waits_long)))
+
+
+def paced(limiter: Any) -> bool:
+    """Whether a limiter gives a turn every so many seconds, and says so."""
+    return hasattr(limiter, "interval") and hasattr(limiter, "burst")
+
+
+def shares_work(limiter: Any) -> bool:
+    """Whether who waits for a limiter waits for the plans that hold its turns, and for nothing else."""
+    return bool(getattr(limiter, "exclusive", False))
+
+
+def _budgeted(cost: Cost, budget: Budget, calls: bool) -> Cost:
+    """A plan under a budget, whose steps are refused where they might not fit; ``calls`` may be turns instead."""
+    if budget.seconds is not None:
+        cost = _cut(cost, budget.seconds)
+    caps = {name: cap for name in ("tokens", "money", "calls") if (cap := getattr(budget, name)) is not None}
+    if any(getattr(cost, name).most > cap for name, cap in caps.items()):
+        cost = _refusable(cost)
+    if not calls:
+        cost = _refusable(cost)
+        caps.pop("calls", None)
+    for name, cap in caps.items():
+        bound: Bound = getattr(cost, name)
+        won = inf if bound.won > cap else bound.won
+        capped: dict[str, Any] = {name: Bound(won, min(bound.lost, cap), min(bound.most, cap))}
+        cost = cost._replace(**capped)
+    return cost
 
 
 def _attempted(cost: Cost) -> Cost:
@@ -339,11 +371,14 @@ def _attempted(cost: Cost) -> Cost:
     return cost._replace(seconds=seconds, tokens=tokens, money=money, calls=calls, instant=False)
 
 
-def cost_of(node: Node, below: Sequence[Cost]) -> Cost:
-    """The cost of a node from those of its children. A node that no rule knows may cost anything."""
+def cost_of(node: Node, below: Sequence[Cost], counted: Any = None) -> Cost:
+    """The cost of a node from those of its children. A node that no rule knows may cost anything.
+
+    With a limiter that is ``counted``, ``calls`` are its turns instead.
+    """
     match node:
         case Task():
-            return _task(node)
+            return _task(node) if counted is None else _task(node)._replace(calls=Bound(0.0, 0.0, 0.0))
         case Pure() | _Identity():
             return NOTHING
         case Ask() | SleepUntil():
@@ -369,7 +404,11 @@ def cost_of(node: Node, below: Sequence[Cost]) -> Cost:
         case Within(bound=Retry() as bound):
             return _tried(below[0], bound)
         case Within(bound=Limited(limiter=limiter)):
-            return _queued(below[0], limiter)
+            return _queued(below[0], limiter, counted)
+        case Within(bound=Guarded()):
+            return _refusable(below[0])
+        case Within(bound=Budget() as budget):
+            return _budgeted(below[0], budget, counted is None)
         case Composite():
             return below[0]
         case _:

@@ -13,11 +13,11 @@ from hypothesis import assume
 from hypothesis import strategies as st
 from returns.result import Failure, Success
 
-from lambdacat.bound import Limiter
+from lambdacat.bound import Budget, Estimate, Limiter
 from lambdacat.build import bind, choose, fail, focus, gather, loop_while, parallel, pure, recover, when
 from lambdacat.fault import Fault, Outcome, Stopped
 from lambdacat.footprints import FootprintConflict, footprint
-from lambdacat.guard import Concurrency, Rate
+from lambdacat.guard import Breaker, Concurrency, Rate
 from lambdacat.optics import Iso, Lens
 from lambdacat.place import Attr, overlaps
 from lambdacat.plan import Plan, identity
@@ -408,6 +408,20 @@ def a_limiter_never_changes_a_result(run_plan: Interpreter, draw: Draw) -> None:
     _same(run_plan, p.limited(limiter), p, value)
 
 
+def a_closed_breaker_never_changes_a_result(run_plan: Interpreter, draw: Draw) -> None:
+    """A plan under a guard that says yes gives what it gives without."""
+    p, value = draw(plans()), draw(states())
+    _same(run_plan, p.guarded(Breaker(10**6)), p, value)
+
+
+def a_budget_that_is_not_used_up_never_changes_a_result(run_plan: Interpreter, draw: Draw) -> None:
+    """A plan within a budget that it does not use up gives what it gives without; nested ones too."""
+    p, value = draw(plans()), draw(states())
+    wide = Budget(calls=10**9, tokens=10**9, unknown=Estimate(tokens=(0, 0)))
+    _same(run_plan, p.within(wide), p, value)
+    _same(run_plan, p.within(wide).within(Budget(money=1e9, unknown=Estimate(money=(0, 0)))), p, value)
+
+
 def names_never_change_a_result(run_plan: Interpreter, draw: Draw) -> None:
     """``p.named(x)`` is ``p``."""
     p, value = draw(plans()), draw(states())
@@ -480,6 +494,8 @@ PLAN_LAWS: tuple[PlanLaw, ...] = (
     retry_0_is_the_plan,
     retry_of_what_never_changes_is_the_plan,
     a_limiter_never_changes_a_result,
+    a_closed_breaker_never_changes_a_result,
+    a_budget_that_is_not_used_up_never_changes_a_result,
     names_never_change_a_result,
     a_plan_taken_apart_is_the_plan,
     bind_has_a_left_unit,

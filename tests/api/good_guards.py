@@ -1,12 +1,32 @@
-"""Programs with limiters that must type-check exactly as written, as in ``good.py``. Checked, never run."""
+"""Programs with limiters, guards and budgets that must type-check exactly as written, as in ``good.py``. Checked, never run."""
 
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
+from attrs import frozen
+
 from typing_extensions import assert_type
 
-from lambdacat import Limiter, Plan, Refused, run, task
-from lambdacat.guard import Concurrency, Rate
+from lambdacat import (
+    Budget,
+    BudgetExceeded,
+    Context,
+    Estimate,
+    Failure,
+    Fault,
+    Fixed,
+    Guard,
+    Limiter,
+    Outcome,
+    Plan,
+    Refused,
+    Store,
+    each,
+    lens,
+    run,
+    task,
+)
+from lambdacat.guard import Breaker, Concurrency, Keyed, Rate, Retries
 
 
 @task
@@ -54,3 +74,72 @@ def who_refused(text: str) -> str:
         case fault:
             return fault.name
 
+
+class Shelf:
+    """Users may bring their own store."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, bytes] = {}
+
+    def get(self, key: str) -> bytes | None:
+        return self.kept.get(key)
+
+    def put(self, key: str, value: bytes) -> None:
+        self.kept[key] = value
+
+
+class Mood:
+    """Users may bring their own guard."""
+
+    name = "mood"
+
+    def turn(self) -> "Whim":
+        return Whim()
+
+
+class Whim:
+    def told(self, fault: Fault | None) -> None: ...
+    async def __aenter__(self) -> None: ...
+    async def __aexit__(self, *_: object) -> None: ...
+
+
+shelf: Store = Shelf()
+mood: Guard = Mood()
+breaker: Guard = Breaker(3, seconds=10.0, on=(Refused, OSError))
+by_length: Keyed[str] = Keyed(lambda text: len(text), lambda length: Rate(2), most=10)
+
+
+@frozen
+class Batch:
+    texts: tuple[str, ...] = ()
+    counts: tuple[Outcome[int], ...] = ()
+
+
+TEXTS = lens(Batch, lambda b: b.texts)
+COUNTS = lens(Batch, lambda b: b.counts)
+
+assert_type(pipeline.within(Budget(tokens=8_000, money=0.5)), Plan[str, int])
+assert_type(pipeline.within(Budget(seconds=60, unknown=Estimate(tokens=(0, 100)))), Plan[str, int])
+assert_type(pipeline.guarded(mood).guarded(breaker), Plan[str, int])
+assert_type(pipeline.limited(by_length), Plan[str, int])
+assert_type(pipeline.limited(Concurrency.adaptive(1, 10)), Plan[str, int])
+assert_type(pipeline.retry(Fixed(1.0).times(3), budget=Retries(0.2)), Plan[str, int])
+assert_type(pipeline.cached(Shelf(), key=lambda text: text.lower(), seconds=60), Plan[str, int])
+assert_type(pipeline.cached(shelf), Plan[str, int])
+careful = pipeline.cached(shelf).limited(one_by_one).attempt().between(TEXTS >> each, COUNTS, limit=4)
+assert_type(careful.within(Budget(calls=100)), Plan[Batch, Batch])
+
+
+@task(estimate=Estimate(reserves=True))
+def ask(text: str, context: Context) -> str:
+    context.reserve(tokens=len(text))
+    context.spend(tokens=len(text), money=0.01)
+    return f"{context.left.tokens:g}"
+
+
+def out_of(outcome: Outcome[str]) -> str:
+    match outcome:
+        case Failure(BudgetExceeded(measure=measure, left=left)):
+            return f"{left:g} {measure} left"
+        case _:
+            return ""
