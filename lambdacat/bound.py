@@ -147,7 +147,7 @@ def check_on(what: str, on: object) -> None:
         if not isinstance(kind, type) or not issubclass(kind, (BaseException, _Faulted)):
             raise PlanError(f"{what} wants classes of exceptions or of faults, and {kind!r} is neither")
         if issubclass(kind, BaseException) and not issubclass(kind, Exception):
-            raise PlanError(f"{kind.__name__} is never a fault: it stops the program")
+            raise PlanError(f"{kind.__name__} stops the program: it is no fault, and never retried")
 
 
 class RetryBudget(Protocol):

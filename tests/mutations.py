@@ -77,14 +77,47 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation("wiring.py", "return lambda whole: put(whole, action(get(whole)))", "return lambda whole: put(whole, get(whole))"),
     Mutation("steps.py", "join(\"part\" if one == name else f\"whole.{one}\" for one in names)", "join(\"part\" if one >= name else f\"whole.{one}\" for one in names)"),
     # guards
-    Mutation("guard/line.py", "            if not self._waiters:\n                self._free += 1\n                return", "            self._free += 1\n            if not self._waiters:\n                return"),
+    Mutation("guard/line.py", "            if self._free <= 0 or not self._waiters:\n                return\n            self._free -= 1\n", "            if not self._waiters:\n                return\n"),
     Mutation("guard/line.py", "            waiter = self._waiters.popleft()", "            waiter = self._waiters.pop()"),
     Mutation("guard/line.py", "                self._waiters.remove(waiter)\n                return\n        self.leave()", "                self._waiters.remove(waiter)"),
     Mutation("guard/rate.py", "self._full = max(self._full, now) + self._interval", "self._full += self._interval if self._full > 0 else now + self._interval"),
     Mutation("guard/rate.py", "self._slack = interval * (burst - 1)", "self._slack = interval * burst"),
+    Mutation("guard/breaker.py", "            if self._probing:\n", "            if False:\n"),
+    Mutation("guard/breaker.py", "        if number != self._era:\n            return\n", ""),
+    Mutation("guard/breaker.py", "            self._in_a_row, self._until = 0, None", "            self._until = None"),
+    Mutation("guard/breaker.py", "self._failed = False if fault is None else True if", "self._failed = False if fault is None else False if"),
+    Mutation("guard/breaker.py", "        self._failed: bool | None = None", "        self._failed: bool | None = True"),
+    Mutation("guard/retries.py", "            self._left -= 1\n", ""),
+    Mutation("guard/retries.py", "min(float(self._burst), self._left + self._ratio)", "self._left + 1"),
+    Mutation("guard/keyed.py", "and getattr(limiter, \"idle\", False)", ""),
+    Mutation("guard/keyed.py", "self._forgotten.get(key) or ", ""),
+    Mutation("guard/pace.py", "self._width = max(float(self._low), self._width * _LESS)", "self._width *= _LESS"),
+    Mutation("guard/pace.py", "self._width = min(float(self._high), self._width + 1 / self._width)", "self._width += 1 / self._width"),
+    Mutation("guard/pace.py", "            if began != self.round:\n                return 0\n", ""),
+    Mutation("guard/pace.py", "return self._lately > self._slower * self._usually", "return False"),
+    Mutation("guard/flight.py", "failed[0] >= self._came", "False"),
+    Mutation("guard/flight.py", "            self._of._line.leave()\n            raise SameFault", "            raise SameFault"),
+    Mutation("guard/cached.py", "if -_SKEW <= context.now() - at < self.seconds:", "if -_SKEW <= context.now() - at:"),
+    Mutation("guard/cached.py", "{self._of_plan()}/", ""),
+    Mutation("effects/ledger.py", "                    if wanted > free + _ROUNDING * cap or free < -_ROUNDING * cap:", "                    if wanted > free + _ROUNDING * cap:"),
+    Mutation("effects/ledger.py", "self.caps[measure] - self.spent[measure] - self.reserved[measure]", "self.caps[measure] - self.spent[measure]"),
+    Mutation("effects/ledger.py", "        self._release(dict(self.reserved))\n        self.ledger.charge(charged)", "        self.ledger.charge(charged)"),
+    Mutation("effects/ledger.py", "            self.ledger.charge(amounts)\n            if any", "            if any"),
+    Mutation("effects/ledger.py", "        ledger: Ledger | None = self\n", "        ledger: Ledger | None = self if self.outer is None else self.outer\n"),
+    Mutation("effects/ledger.py", "charged = {m: most for m, most in self.fallback.items() if m not in self.spent}", "charged = {}"),
+    Mutation("effects/concurrent.py", "            claim.give_back()\n", ""),
+    Mutation("effects/concurrent.py", "                self.ledger = last.turn.outer\n", "                pass\n"),
+    Mutation("effects/direct.py", "                self.ledger = turn.outer\n", "                pass\n"),
+    Mutation("effects/branches.py", " and driver.ledger is None", ""),
+    Mutation("interpreters/durable.py", "            held.enter(spent)\n", "            pass\n"),
+    Mutation("interpreters/durable.py", "            granted = history.granted(key)\n            if granted is None:\n                granted = await", "            granted = None\n            if granted is None:\n                granted = await"),
+    Mutation("interpreters/costs.py", "    if any(getattr(cost, name).most > cap for name, cap in caps.items()):", "    if False:"),
+    Mutation("interpreters/dry_run.py", "worst, alone = worst + waited, alone + waited", "pass"),
+    Mutation("machine/environment.py", "max(0.0, found, _asked_for(request.fault))", "max(0.0, found)"),
+    Mutation("machine/meaning.py", "bound.budget is not None and not _retried_with(bound.budget, stack)", "bound.budget is not None"),
     Mutation("effects/concurrent.py", "(FAIL if len(self.turns) <= owner.turns else Unwind(owner.node, owner.turns))", "FAIL"),
-    Mutation("effects/concurrent.py", "made.above = (*self.above, *self.turns)", "made.above = self.above"),
-    Mutation("effects/concurrent.py", "            self.holds, self.lacks = False, True\n            self.env.permits.release()\n        turn =", "            pass\n        turn ="),
+    Mutation("effects/concurrent.py", "made.above, made.ledger = (*self.above, *self.turns), self.ledger", "made.above, made.ledger = self.above, self.ledger"),
+    Mutation("effects/concurrent.py", "            self.holds, self.lacks = False, True\n            self.env.permits.release()\n        held =", "            pass\n        held ="),
     Mutation("effects/direct.py", "        self.let_go(owner.turns)\n", ""),
     Mutation("effects/direct.py", "            self.let_go(0, error)\n            raise", "            raise"),
     # merge
@@ -122,8 +155,8 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation("machine/fork.py", "entries, missing = self.entries[: self.split], self.entries[self.split :]", "entries, missing = (), self.entries"),
     Mutation("machine/pausing.py", "for _, waiting in sorted(held, key=lambda entry: entry[0])", "for _, waiting in sorted(held, key=lambda entry: -entry[0])"),
     Mutation("machine/trail.py", 'return path, f"{turns}.{text}" if turns else text', "return path, text"),
-    Mutation("interpreters/durable.py", "            if history.keeps(made):\n                history.append", "            if False:\n                history.append"),
-    Mutation("interpreters/durable.py", "            if history.keeps(made):\n                await", "            if False:\n                await"),
+    Mutation("interpreters/durable.py", "            if history.keeps(made):\n                done = history.done(key, leaf, given, made, self.env.clock() - began)\n                history.append", "            if False:\n                done = history.done(key, leaf, given, made, self.env.clock() - began)\n                history.append"),
+    Mutation("interpreters/durable.py", "            if history.keeps(made):\n                done = history.done(key, leaf, given, made, self.env.clock() - began)\n                await", "            if False:\n                done = history.done(key, leaf, given, made, self.env.clock() - began)\n                await"),
     Mutation("interpreters/durable.py", "return Wait(min(seconds, max(0.0, until - now)), None, woke)", "return Wait(seconds, None, woke)"),
     Mutation("interpreters/durable.py", "        return Note(history.timed_out(value), op), value, stack", "        return state"),
     Mutation("interpreters/history.py", 'if (document["name"], document["lenses"]) != node.memo("entry", _said):', "if False:"),
@@ -188,6 +221,9 @@ class Verdict(NamedTuple):
     said: str = ""
 
 
+BUDGETS = ("ledger", "claim", "held.enter", "granted", "caps.items", "waited", "_asked_for", "_retried_with")
+
+
 def guards(mutation: Mutation) -> tuple[Guard, ...]:
     """The tests that guard a file; the likeliest first."""
     if mutation.file.startswith("codec/"):
@@ -199,7 +235,9 @@ def guards(mutation: Mutation) -> tuple[Guard, ...]:
     if mutation.file == "effects/cancelling.py":
         return (("tests/test_outside_cancellation.py",), CONCURRENT)
     if mutation.file.startswith("guard/") or any(word in mutation.old for word in (".turns", "let_go", ".lacks")):
-        return (("tests/test_limiters.py",),)
+        return (("tests/test_limiters.py",), ("tests/test_guards.py",))
+    if mutation.file == "effects/ledger.py" or any(word in mutation.old for word in BUDGETS):
+        return (("tests/test_guards.py",),)
     if mutation.file.startswith("state/"):
         return (("tests/test_memory.py",),)
     if mutation.file in ("effects/branches.py", "effects/on_asyncio.py"):

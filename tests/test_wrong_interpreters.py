@@ -12,7 +12,7 @@ from sweeping import PLAIN
 
 import lambdacat
 from lambdacat import Failure, Plan, Success, collect, identity, run
-from lambdacat.bound import Limited, Retry, Timeout
+from lambdacat.bound import Budget, Guarded, Limited, Retry, Timeout
 from lambdacat.plan import (
     Attempt,
     Bind,
@@ -196,6 +196,12 @@ MISTAKES: dict[str, Mistake] = {
     ),
     "a limiter never changes a result": rewriting(
         lambda n: n.plan >> n.plan if isinstance(n, Within) and isinstance(n.bound, Limited) else None
+    ),
+    "a closed breaker never changes a result": rewriting(
+        lambda n: n.plan >> n.plan if isinstance(n, Within) and isinstance(n.bound, Guarded) else None
+    ),
+    "a budget that is not used up never changes a result": rewriting(
+        lambda n: n.plan >> n.plan if isinstance(n, Within) and isinstance(n.bound, Budget) else None
     ),
     "names never change a result": rewriting(lambda node: identity if isinstance(node, Named) else None),
     "a plan taken apart is the plan": building(plan_laws, "regrown", nameless),
