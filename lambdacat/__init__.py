@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from lambdacat.interpreters.traced import atraced, traced
     from lambdacat.rewrite import Rewrite, optimise
     from lambdacat.schedule import Exponential, Fixed, Schedule
+    from lambdacat.secret import keep_secret
     from lambdacat.store.journals import SqliteJournal
 else:
     # Loaded when first used: a script that only builds and runs a plan pays for neither event loops nor drawings.
@@ -79,6 +80,7 @@ else:
             " WouldBlock value_or_raise Failure Result Success",
             "footprints": "Footprint FootprintConflict footprint",
             "schedule": "Exponential Fixed Schedule",
+            "secret": "keep_secret",
             "effects.concurrent": "GraceExceeded",
             "effects.ledger": "BudgetOverrun",
             "effects.monad": "Monad",
@@ -189,6 +191,7 @@ __all__ = [  # noqa: RUF022
     "Guard",
     "Budget",
     "Store",
+    "keep_secret",
     "Journal",
     "run",
     "arun",

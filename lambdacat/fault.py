@@ -14,6 +14,7 @@ from attrs import evolve, field, frozen
 from returns.result import Failure, Result, Success
 
 from lambdacat.place import Place, place_text
+from lambdacat.redaction import redacted
 from lambdacat.telling import listed, origins, said_by
 from lambdacat.telling import shortened as shortened
 
@@ -73,7 +74,7 @@ class _Faulted(_AtNode):
         return None if isinstance(self._at, tuple) else self._at.last()
 
     def __str__(self) -> str:
-        return "\n".join(_message(cast("Fault", self)))
+        return redacted("\n".join(_message(cast("Fault", self))))
 
 
 @final
@@ -358,7 +359,7 @@ def value_or_raise(outcome: Any) -> Any:
 
 def headline(fault: Fault) -> str:
     """What happened, in one line."""
-    return " ".join(_said(fault).split("\n"))
+    return redacted(" ".join(_said(fault).split("\n")))
 
 
 def _said(fault: Fault) -> str:

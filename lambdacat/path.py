@@ -98,6 +98,21 @@ def type_at(place: Lens[Any, Any]) -> Any:
     return kind
 
 
+def lens_parent(place: Lens[Any, Any]) -> tuple[type, str] | None:
+    """The class of record whose field a lens ends in, and the field; None where it ends elsewhere, or nobody knows."""
+    *before, last = place.steps or (None,)
+    if not isinstance(last, Attr):
+        return None
+    kind: Any = place.root
+    for step in before:
+        inner = _field(kind, step.name)[1] if isinstance(step, Attr) else _item(kind, step.key)[1]
+        kinds = _alternatives(inner)
+        kind = kinds[0] if len(kinds) == 1 else None
+        if kind is None:
+            return None
+    return (kind, last.name) if isinstance(kind, type) else None
+
+
 def _name_of(kind: Any) -> str:
     return getattr(kind, "__name__", None) or str(kind)
 

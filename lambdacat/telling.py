@@ -6,6 +6,8 @@ import re
 from itertools import dropwhile
 from types import FrameType, TracebackType
 
+from lambdacat.redaction import active, redacted
+
 _KERNEL = re.compile(r"lambdacat\.(?!research|testing|tools)").match
 """Modules of the kernel, by name."""
 
@@ -45,7 +47,8 @@ def shortened(value: object, width: int = 100) -> str:
     short.maxstring = short.maxother = width
     short.maxlist = short.maxtuple = short.maxdict = short.maxset = 6
     try:
-        text = " ".join(short.repr(value).split())
+        # What is cut in the middle of a secret still shows the rest of it.
+        text = " ".join((redacted(repr(value)) if active() else short.repr(value)).split())
     except Exception as error:  # noqa: BLE001  a value whose repr raises must not hide the fault that it explains
         text = f"<{type(value).__name__}, whose repr raised {type(error).__name__}>"
     return text if len(text) <= width else text[: width - 3] + "..."
@@ -60,7 +63,7 @@ def listed(values: tuple[object, ...], most: int = 10) -> str:
 def said_by(error: BaseException) -> str:
     """What an exception says of itself, in as many lines as it does."""
     try:
-        return str(error)
+        return redacted(str(error))
     except Exception as worse:  # noqa: BLE001  the message must come out whatever the exception does
         return f"<its str raised {type(worse).__name__}>"
 

@@ -14,12 +14,12 @@ import lambdacat
 ROOT = Path(lambdacat.__file__).parent
 
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("lazily", "place", "record", "telling", "text_forms"),
+    ("lazily", "place", "record", "redaction", "telling", "text_forms"),
     ("callables",),
     ("condition", "steps", "merging", "declared", "policy"),
     ("codec", "optics"),
     ("path", "fault", "schedule"),
-    ("bound", "context", "event"),
+    ("bound", "context", "event", "secret"),
     ("plan", "structure", "wiring"),
     ("asking", "expanding"),
     ("leaf", "signatures", "build", "footprints"),
@@ -63,6 +63,7 @@ LOOPS: dict[str, tuple[str, str]] = {
     "research_report.py": ("asyncio", "a command begins a loop"),
     "stopping.py": ("asyncio", "a command begins a loop and ends it at a signal"),
     "testing/delays.py": ("anyio", "an action that sleeps"),
+    "testing/disturbing.py": ("anyio", "delays and hangs"),
     "testing/loop.py": ("asyncio trio", "loops on virtual time"),
     "testing/suites.py": ("trio", "laws are tried on both loops"),
 }

@@ -13,6 +13,7 @@ from lambdacat.codec.delta import Delta
 from lambdacat.codec.refusal import NotStorable
 from lambdacat.codec.tables import DEEPEST, Readers, Writers, read
 from lambdacat.codec.text import Tree, json_bytes, json_tree, with_room
+from lambdacat.redaction import active, note, redacted_tree
 
 _BUILT_IN: Final = {**ATOMS, **CONTAINERS}
 
@@ -72,7 +73,9 @@ class Codecs:
 
     def encode(self, value: object) -> bytes:
         """The value as compact JSON in UTF-8. Errors: ``NotStorable``."""
-        return json_bytes(self.to_tree(value))
+        if active():
+            note(value)
+        return json_bytes(redacted_tree(self.to_tree(value)))
 
     def decode(self, data: bytes) -> Any:
         """The value that was encoded. Errors: ``StateCorrupt``."""

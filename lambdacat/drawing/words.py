@@ -27,6 +27,7 @@ from lambdacat.plan import (
     _Fail,
 )
 from lambdacat.policy import FIRST_COMPLETED, NBest, Quorum, Settled
+from lambdacat.redaction import redacted
 from lambdacat.schedule import Schedule
 
 Node = Plan[Any, Any]
@@ -37,7 +38,7 @@ _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 def plain(text: str) -> str:
     """``text`` on one line without addresses; what does not print is spelt out, so that no name can fake a line."""
-    text = _ADDRESS.sub("", text)
+    text = redacted(_ADDRESS.sub("", text))
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)

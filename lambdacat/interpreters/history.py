@@ -30,6 +30,7 @@ from lambdacat.machine.segment import Fell, Leaf, Suspends
 from lambdacat.machine.trail import Keys, Trail
 from lambdacat.plan import Plan
 from lambdacat.policy import All, Settled, Verdict
+from lambdacat.redaction import note
 
 NEW: Any = object()
 """No entry answers for an action: it must be performed."""
@@ -64,6 +65,7 @@ class History:
     def begin(self, plan: Plan[Any, Any], value: Any, run: str, seed: int, wall: float, **more: Any) -> None:
         """Start an empty journal. Errors: ``NotStorable`` for an input that cannot be read back."""
         self.run, self.seed = run, seed
+        note(value)
         given = self.codecs.to_tree(value)
         rows = shape(plan)
         self.append([

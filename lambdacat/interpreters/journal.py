@@ -15,6 +15,7 @@ from typing import Any, Protocol, final, runtime_checkable
 from attrs import field, frozen
 
 from lambdacat.codec import Codec, Codecs
+from lambdacat.redaction import redacted_tree
 
 Document = dict[str, Any]
 
@@ -125,7 +126,7 @@ _dumps = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=F
 
 def sealed(before: bytes, document: Document) -> tuple[bytes, bytes]:
     """The digest of the chain with ``document`` at its end, and the entry."""
-    text = _dumps(document).encode()
+    text = _dumps(redacted_tree(document)).encode()
     digest = _digest(before + text)
     return digest, digest + b" " + text
 

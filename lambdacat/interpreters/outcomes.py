@@ -8,6 +8,8 @@ from lambdacat.codec import Codecs, applied, changes
 from lambdacat.interpreters.recorded_errors import error_of, error_tree
 from lambdacat.machine.segment import Fell
 from lambdacat.merging import mutable_parts, own_copy
+from lambdacat.path import lens_parent
+from lambdacat.redaction import active, note, note_written
 
 Document = dict[str, Any]
 Step = Any
@@ -31,6 +33,11 @@ def _may_change(node: Step, value: Any) -> bool:
 
 def outcome_tree(node: Step, given: Any, made: Any, codecs: Codecs) -> Document:
     """What an action made of what it was given (see ``before``). Errors: ``NotStorable``."""
+    if active():
+        note(made)
+        for lens in node.writes or ():
+            if type(made) is not Fell and (field := lens_parent(lens)) is not None:
+                note_written(*field, lens.getter(made))
     if type(made) is Fell:
         return {"error": error_tree(made.error, codecs)}
     if node.reads is None or _may_change(node, given):

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from lambdacat.testing.blur import blurred
     from lambdacat.testing.clock import VirtualClock
     from lambdacat.testing.delays import Slow, awake, slow
+    from lambdacat.testing.disturbing import Disturbed, TurnedAway, chaos
     from lambdacat.testing.fakes import Called, Recorder, fails
     from lambdacat.testing.journal_laws import check_journal_laws
     from lambdacat.testing.loop import Deadlock, virtual_asyncio_run, virtual_run, virtual_trio_run
@@ -42,6 +43,7 @@ __getattr__, __dir__ = later(
     __name__,
     {
         "blur": "blurred",
+        "disturbing": "Disturbed TurnedAway chaos",
         "clock": "VirtualClock",
         "fakes": "Called Recorder fails",
         "loop": "Deadlock virtual_asyncio_run virtual_run virtual_trio_run",
@@ -69,6 +71,7 @@ __all__ = [
     "Answer",
     "Called",
     "Deadlock",
+    "Disturbed",
     "Edit",
     "Evidence",
     "LawResult",
@@ -76,10 +79,12 @@ __all__ = [
     "Sample",
     "Slow",
     "TooManyOutcomes",
+    "TurnedAway",
     "VirtualClock",
     "awake",
     "blurred",
     "capacities",
+    "chaos",
     "check_belief_laws",
     "check_interpreter_laws",
     "check_journal_laws",

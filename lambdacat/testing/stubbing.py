@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any, TypeVar, final
 
@@ -42,7 +42,7 @@ def stub(plan: Plan[A, B], answers: Mapping[str, Any]) -> Plan[A, B]:
     >>> run(stub(ask_model, {"ask_model": "yes"}), "is it so?")
     <Success: yes>
     """
-    _check_names(plan, answers)
+    check_names("stub", plan, answers)
 
     def answered(node: Plan[Any, Any]) -> Plan[Any, Any]:
         if not isinstance(node, Task) or node.name not in answers:
@@ -60,7 +60,8 @@ def _with_action(node: Task[Any, Any, Any], action: Any) -> Plan[Any, Any]:
     return with_action(node, action, None if is_async(action) else node.blocking)
 
 
-def _check_names(plan: Plan[Any, Any], answers: Mapping[str, Any]) -> None:
+def check_names(who: str, plan: Plan[Any, Any], answers: Iterable[str]) -> None:
+    """Refuse a name that no task of the plan has. Errors: ``PlanError`` with the nearest."""
     names: set[str] = set()
 
     def gather_name(node: Plan[Any, Any], below: list[None]) -> None:
@@ -72,4 +73,4 @@ def _check_names(plan: Plan[Any, Any], answers: Mapping[str, Any]) -> None:
         if name not in names:
             close = get_close_matches(name, sorted(names), n=1, cutoff=0.5)
             hint = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(sorted(names)) or 'no tasks'}"
-            raise PlanError(f"stub: the plan has no task {name!r}; {hint}")
+            raise PlanError(f"{who}: the plan has no task {name!r}; {hint}")
