@@ -42,6 +42,8 @@ class Page:
     tags: tuple[str, ...] = ()
     tone: Tone | None = None
     where: Path | None = None
+    spare: int | None = 0
+    label: str | None = ""
 
 TITLE, WORDS, BODY = lens(Page, lambda p: p.title), lens(Page, lambda p: p.words), lens(Page, lambda p: p.body)
 SCORE, GOOD, TAGS = lens(Page, lambda p: p.score), lens(Page, lambda p: p.good), lens(Page, lambda p: p.tags)
@@ -112,6 +114,8 @@ wants_good = ask("?", into=GOOD)
 wants_tags = ask("?", into=TAGS)
 wants_tone = ask("?", into=TONE)
 wants_where = ask("?", into=WHERE)
+wants_spare = ask("?", into=lens(Page, lambda p: p.spare))
+wants_label = ask("?", into=lens(Page, lambda p: p.label))
 numbers = task(name="add")(lambda n: n if isinstance(n, str) else n + 1)
 codecs = (Codec(Page, version=2, migrations={1: lambda fields: fields}),)
 nothing = 7

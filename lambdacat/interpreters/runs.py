@@ -20,7 +20,7 @@ from lambdacat.context import Context, context_of
 from lambdacat.effects.direct import Direct
 from lambdacat.fault import Outcome, PlanChanged, Question, Waiting, _Faulted, headline, settled
 from lambdacat.interpreters.classes import codecs_of
-from lambdacat.interpreters.history import History
+from lambdacat.interpreters.history import NOT_NONE, OR_NONE, History
 from lambdacat.interpreters.journal import Answerable, Journal, Leased, Past, past_of, sealed_answer
 from lambdacat.interpreters.migrating import migration_change
 from lambdacat.interpreters.run import check_plan, outcome_of
@@ -359,7 +359,10 @@ class NoQuestion(KeyError):
 
 
 def questions(journal: Journal) -> dict[str, dict[str, Any]]:
-    """What a run has asked and nobody has answered, by key: ``text``, ``into``, ``wants`` and ``name``."""
+    """What a run has asked and nobody has answered, by key: ``text``, ``into``, ``wants`` and ``name``.
+
+    ``wants`` is ``yes or no``, a class (``int``, ``int or None``) or ``not None``; empty where any value will do.
+    """
     past = past_of(journal)
     if past is None:
         return {}
@@ -397,22 +400,29 @@ def _check_answer(asked: Mapping[str, Any], value: Any) -> None:
     wants = asked["wants"]
     if wants == "yes or no":
         agreed(value)
-    elif wants and type(value).__name__ != wants and not (wants == "float" and type(value) is int):
+        return
+    kind = wants.removesuffix(OR_NONE)
+    if value is None:
+        fits = kind == "" or kind != wants
+    else:
+        fits = kind in ("", NOT_NONE, type(value).__name__) or (kind == "float" and type(value) is int)
+    if not fits:
         raise ValueError(f"{asked['into']} holds {wants}, and the answer is {value!r}")
 
 
 def answer_of(asked: Mapping[str, Any], text: str) -> Any:
-    """What a text says as an answer to a question. Errors: ``ValueError``."""
-    if asked["wants"] in ("str", "yes or no"):
+    """What a text says as an answer to a question; ``null`` is None wherever None will do. Errors: ``ValueError``."""
+    wants = asked["wants"]
+    if wants in ("str", "yes or no") or (wants == f"str{OR_NONE}" and text != "null"):
         return text
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
-        if not asked["wants"]:
+        if wants in ("", NOT_NONE):
             return text
-        raise ValueError(f"{asked['into']} holds {asked['wants']}, and the answer is {text!r}") from None
+        raise ValueError(f"{asked['into']} holds {wants}, and the answer is {text!r}") from None
     _check_answer(asked, value)
-    return float(value) if asked["wants"] == "float" else value
+    return float(value) if wants.startswith("float") and value is not None else value
 
 
 __all__ = [

@@ -14,6 +14,7 @@ from typing import Any, Union, get_args, get_origin
 from lambdacat.asking import Ask
 from lambdacat.commands import as_declared, load
 from lambdacat.interpreters.classes import codecs_of
+from lambdacat.interpreters.history import OR_NONE
 from lambdacat.interpreters.journal import Document, MemoryJournal, past_of
 from lambdacat.interpreters.runs import answer, answer_of, questions
 from lambdacat.optics import Lens
@@ -108,12 +109,12 @@ def _listed(asked: Iterable[Document]) -> str:
 
 def _value(asked: Document, text: str, plan: Plan[Any, Any] | None) -> Any:
     """What a text says as an answer. Errors: ``UsageError`` when it does not fit the place that it goes to."""
-    if asked["wants"] in PLAIN:
+    if asked["wants"].removesuffix(OR_NONE) in PLAIN:
         return _answer_of(asked, text)
     if plan is not None:
         return _declared(asked, text, plan)
-    value = None if asked["wants"] else _answer_of(asked, text)
-    if asked["wants"] or isinstance(value, (list, dict)):
+    value = _answer_of(asked, text)
+    if isinstance(value, (list, dict)):
         raise UsageError(
             f"{asked['into']} may hold a class of its own; name the plan with --plan, so that the answer becomes one"
         )

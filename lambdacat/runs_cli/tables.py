@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from lambdacat.interpreters.history import NOT_NONE
 from lambdacat.interpreters.journal import Document
 from lambdacat.store.runs_at_rest import RunAtRest
 from lambdacat.terminal import plain
@@ -183,7 +184,8 @@ def wish(asked: Document) -> str:
     """What kind of answer a question wants."""
     if asked["into"] is None:
         return "yes or no"
-    return f"{asked['wants'] or 'a value'} for {asked['into']}"
+    wants = "a value" if asked["wants"] in ("", NOT_NONE) else asked["wants"]
+    return f"{wants} for {asked['into']}"
 
 
 def question_document(asked: Document) -> dict[str, Any]:
