@@ -299,6 +299,18 @@ def test_replay_into_a_new_run_keeps_it(begin: Say, say: Say, spec: Spec) -> Non
     assert run_in(FILE, "a").questions == 1
 
 
+@pytest.mark.parametrize("kept", [(), ("--into", "b")])
+def test_replay_says_what_each_question_wants(begin: Say, say: Say, spec: Spec, kept: Sequence[str]) -> None:
+    begin("two", "a")
+    words = ("runs", "replay", FILE, "a", "--plan", spec("two"), "--changed", "write", *kept)
+    if not kept:
+        code, out, _ = say(*words)
+        assert code == 3
+        assert "0/0  what title?  str for Page.title\n0/1  how many?    int for Page.words\n" in out
+    asked = data(say(*words, "--json"))["open"]
+    assert [(each["into"], each["wants"]) for each in asked] == [("Page.title", "str"), ("Page.words", "int")]
+
+
 @pytest.mark.parametrize("plan", ["chain", "turns"])
 def test_a_fork_at_any_entry_goes_on_to_the_same_end(begin: Say, say: Say, spec: Spec, plan: str) -> None:
     whole = begin(plan, "a")

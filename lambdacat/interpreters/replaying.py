@@ -24,7 +24,7 @@ from lambdacat.interpreters.journal import (
     unsealed_answer,
 )
 from lambdacat.interpreters.run import check_plan
-from lambdacat.interpreters.runs import RECORDED, arun_durable, owned
+from lambdacat.interpreters.runs import RECORDED, arun_durable, owned, questions
 from lambdacat.interpreters.shape import Moved, compared, shape
 from lambdacat.place import PlanError
 from lambdacat.plan import Plan, Task
@@ -109,6 +109,8 @@ class Replayed(Generic[B]):
     """The names of the steps that the journal answered for."""
     saved: float
     """What those took when they ran. Units: seconds."""
+    questions: dict[str, dict[str, Any]]
+    """What the new run asks and nobody has answered, as ``questions`` gives it."""
 
     def __str__(self) -> str:
         return (
@@ -164,6 +166,7 @@ async def replay(
         performed=tuple(d["name"] for d in fresh if d["kind"] == "done"),
         answered=tuple(d["name"] for d in told),
         saved=sum(d["seconds"] for d in told),
+        questions=questions(target),
     )
 
 

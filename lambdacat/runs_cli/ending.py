@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from attrs import evolve
 from returns.result import Failure, Success
 
 from lambdacat.commands import faulted
-from lambdacat.fault import Fault, Outcome, PlanChanged, Question, Waiting, headline
+from lambdacat.fault import Fault, Outcome, PlanChanged, Waiting, headline
 from lambdacat.interpreters.journal import Document
 from lambdacat.interpreters.replaying import Replayed
 from lambdacat.interpreters.runs import questions
@@ -22,11 +23,15 @@ from lambdacat.store.runs_at_rest import journal_at_rest
 from lambdacat.terminal import plain
 
 
-def ended(outcome: Outcome[Any], file: Path, run: str | None, form: Form) -> Shown:
-    """The result of a run, the questions that it waits for, or its fault. Errors: ``UsageError`` for another plan.
+def ended(outcome: Outcome[Any], file: Path, run: str, form: Form) -> Shown:
+    """The result of a run, the questions that it waits for, or its fault. Errors: ``UsageError`` for another plan."""
+    return _ended(outcome, file, run, form, lambda: questions(journal_at_rest(file, run)))
 
-    Without a name the run is kept nowhere.
-    """
+
+def _ended(
+    outcome: Outcome[Any], file: Path, run: str | None, form: Form, still: Callable[[], Mapping[str, Document]]
+) -> Shown:
+    """How a run ended, ``still`` being what its journal asks. Without a name the run is kept nowhere."""
     match outcome:
         case Success(value):
             text = (
@@ -34,7 +39,8 @@ def ended(outcome: Outcome[Any], file: Path, run: str | None, form: Form) -> Sho
             )
             return Shown(text)
         case Failure(Waiting(questions=asked)):
-            return _waits(_asked(asked, file, run), file, run, form)
+            keys = {each.key for each in asked}
+            return _waits([each for key, each in still().items() if key in keys], file, run, form)
         case Failure(PlanChanged() as fault):
             where = " > ".join(map(str, fault.at)) or "the top"
             raise UsageError(f"{headline(fault)} (at {where}); nothing was run")
@@ -44,7 +50,7 @@ def ended(outcome: Outcome[Any], file: Path, run: str | None, form: Form) -> Sho
 
 def ended_replay(made: Replayed[Any], file: Path, run: str | None, form: Form) -> Shown:
     """What a replay ran and saved, then what it came to."""
-    end = ended(made.outcome, file, run, form)
+    end = _ended(made.outcome, file, run, form, lambda: made.questions)
     if form == "json":
         cost = {"performed": made.performed, "answered": made.answered, "saved_seconds": made.saved}
         return evolve(end, text=as_json({**cost, **json.loads(end.text)}))
@@ -66,14 +72,6 @@ def _faulted(fault: Fault, run: str | None, form: Form) -> Shown:
         return shown
     document = {"run": run, "status": "failure", "fault": str(fault)}
     return Shown(as_json(document), FAILED, error=shown.error)
-
-
-def _asked(asked: tuple[Question, ...], file: Path, run: str | None) -> list[Document]:
-    """The questions of a run that waits, as its journal has them."""
-    if run is None:
-        return [{"key": each.key, "text": each.text, "into": None, "wants": ""} for each in asked]
-    keys = {each.key for each in asked}
-    return [each for key, each in questions(journal_at_rest(file, run)).items() if key in keys]
 
 
 def _waits(asked: list[Document], file: Path, run: str | None, form: Form) -> Shown:
