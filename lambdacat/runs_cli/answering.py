@@ -13,10 +13,10 @@ from typing import Any, Union, get_args, get_origin
 
 from lambdacat.asking import Ask
 from lambdacat.commands import as_declared, load
+from lambdacat.interpreters.answers import answer, answer_of, questions
 from lambdacat.interpreters.classes import codecs_of
 from lambdacat.interpreters.history import OR_NONE
 from lambdacat.interpreters.journal import Document, MemoryJournal, past_of
-from lambdacat.interpreters.runs import answer, answer_of, questions
 from lambdacat.optics import Lens
 from lambdacat.path import type_at
 from lambdacat.place import Attr

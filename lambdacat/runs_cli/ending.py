@@ -13,9 +13,9 @@ from returns.result import Failure, Success
 
 from lambdacat.commands import faulted
 from lambdacat.fault import Fault, Outcome, PlanChanged, Waiting, headline
+from lambdacat.interpreters.answers import questions
 from lambdacat.interpreters.journal import Document
 from lambdacat.interpreters.replaying import Replayed
-from lambdacat.interpreters.runs import questions
 from lambdacat.runs_cli.tables import counted, question_document, questions_table
 from lambdacat.runs_cli.words import Form
 from lambdacat.shown import FAILED, WAITING, Shown, UsageError, as_json

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from lambdacat.commands import load
+from lambdacat.interpreters.answers import questions
 from lambdacat.interpreters.journal import Document, MemoryJournal, past_of
-from lambdacat.interpreters.runs import can_resume, questions
+from lambdacat.interpreters.runs import can_resume
 from lambdacat.plan import Plan
 from lambdacat.runs_cli.refusing import check_file, found_in, plainly
 from lambdacat.runs_cli.tables import (

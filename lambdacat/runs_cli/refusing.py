@@ -9,9 +9,9 @@ from typing import ParamSpec
 
 from lambdacat.codec import NotStorable, StateCorrupt
 from lambdacat.fault import Unanswered
+from lambdacat.interpreters.answers import NoQuestion
 from lambdacat.interpreters.journal import JournalCorrupt, RunBusy, RunSetAside
 from lambdacat.interpreters.replaying import NoEntry
-from lambdacat.interpreters.runs import NoQuestion
 from lambdacat.place import PlanError
 from lambdacat.shown import FAILED, Shown, UsageError
 from lambdacat.store.runs_at_rest import NoJournal, NoRun, RunAtRest, run_in

@@ -10,7 +10,7 @@ from typing import Literal, LiteralString, final
 
 from lambdacat.codec import Codec, Codecs
 from lambdacat.fault import Unanswered
-from lambdacat.interpreters.journal import JournalCorrupt, RunBusy
+from lambdacat.interpreters.journal import JournalCorrupt, RunBusy, near
 from lambdacat.store.kept import Kept
 from lambdacat.store.leases import Heartbeat, Lease, Owner, check_terms
 
@@ -57,6 +57,8 @@ comment on table {runs} is {version};
 """
 _ENTRIES = "select entry from {entries} join {runs} on number = {entries}.run where id = %s order by seq"
 _ANSWERS = "select key, value from {answers} join {runs} on number = {answers}.run where {runs}.id = %s"
+_KNOWN = "select number from {runs} where id = %s"
+_LATEST = "select run from {runs} order by number desc limit 1000"
 _BEGIN = "insert into {runs} (id, run) values (%s, %s) on conflict do nothing"
 # The row is locked, so that what is read of it holds until it is changed.
 _LEASE = """
@@ -91,7 +93,7 @@ _SAID = """
 select obj_description(oid, 'pg_class') from pg_class where relname = %s and pg_table_is_visible(oid)
 """
 _QUERIES: tuple[LiteralString, ...] = (
-    _TABLES, _ENTRIES, _ANSWERS, _BEGIN, _LEASE, _COUNT, _TAKE, _RENEW, _RELEASE, _APPEND, _ANSWER,
+    _TABLES, _ENTRIES, _ANSWERS, _KNOWN, _LATEST, _BEGIN, _LEASE, _COUNT, _TAKE, _RENEW, _RELEASE, _APPEND, _ANSWER,
 )  # fmt: skip
 
 
@@ -157,13 +159,27 @@ class PostgresJournal:
     def entries(self) -> Iterable[bytes]:
         """Every entry so far."""
         with self._asking() as connection:
+            if self._version(connection) is None:
+                return []
             return [row[0] for row in connection.execute(self._queries[_ENTRIES], (self._id,))]
 
     def answers(self) -> Mapping[str, bytes]:
         """Every answer."""
         with self._asking() as connection:
+            if self._version(connection) is None:
+                return {}
             rows = connection.execute(self._queries[_ANSWERS], (self._id,)).fetchall()
         return {_text(key): value for key, value in rows}
+
+    def missing(self) -> str:
+        """Why there is no such run; empty when there is one."""
+        with self._asking() as connection:
+            if self._version(connection) is None:
+                return f"{self.name} has no runs"
+            if connection.execute(self._queries[_KNOWN], (self._id,)).fetchall():
+                return ""
+            known = [row[0] for row in connection.execute(self._queries[_LATEST])]
+        return f"{self.name} has no run {self.run_id!r}; {near(self.run_id, known)}"
 
     # Writing -------------------------------------------------------------------------------------------------------
 
@@ -187,16 +203,19 @@ class PostgresJournal:
     def answer(self, key: str, value: bytes) -> bool:
         """Keep an answer, if it is the first."""
         raw = key.encode(errors="surrogatepass")
-        with self._asking() as connection, connection.transaction():
-            connection.execute(self._queries[_BEGIN], (self._id, self.run_id))
-            done = connection.execute(self._queries[_ANSWER], (_digest(key), raw, value, self._id))
-            return done.rowcount == 1
+        with self._asking() as connection:
+            self._make_tables(connection)
+            with connection.transaction():
+                connection.execute(self._queries[_BEGIN], (self._id, self.run_id))
+                done = connection.execute(self._queries[_ANSWER], (_digest(key), raw, value, self._id))
+                return done.rowcount == 1
 
     # Owning --------------------------------------------------------------------------------------------------------
 
     def acquire(self, *, again: bool = False) -> int:
         """Own the run. Errors: ``RunBusy``, ``RunSetAside``."""
         with self._asking() as connection:
+            self._make_tables(connection)
             with connection.transaction():
                 connection.execute(self._queries[_BEGIN], (self._id, self.run_id))
                 [(number, now, *row)] = connection.execute(self._queries[_LEASE], (self._id,)).fetchall()
@@ -256,11 +275,7 @@ class PostgresJournal:
             raise Unanswered(f"the journal {self.name}", str(error).strip() or type(error).__name__) from error
 
     def _connected(self) -> Patient:
-        return Patient.to(self._dsn, self.seconds, self._prepare)
-
-    def _prepare(self, connection: Patient) -> None:
-        self._make_durable(connection)
-        self._make_tables(connection)
+        return Patient.to(self._dsn, self.seconds, self._make_durable)
 
     def _make_durable(self, connection: Patient) -> None:
         if self.durability == "normal":

@@ -11,7 +11,6 @@ import sqlite3
 import time
 from collections.abc import Collection, Iterator
 from contextlib import closing, contextmanager
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, cast, final
 from urllib.parse import quote
@@ -20,7 +19,7 @@ from attrs import evolve, field, frozen
 
 from lambdacat.codec import Codecs
 from lambdacat.fault import Unanswered
-from lambdacat.interpreters.journal import JournalCorrupt, MemoryJournal, Past, RunBusy, RunSetAside, past_of
+from lambdacat.interpreters.journal import JournalCorrupt, MemoryJournal, Past, RunBusy, RunSetAside, near, past_of
 from lambdacat.store.heads import Heads
 from lambdacat.store.journals import _check_tables, _named, opened
 from lambdacat.store.leases import Lease, Owner
@@ -89,12 +88,7 @@ def run_in(path: Path, run: str) -> RunAtRest:
             for found in _runs(database, "where run=?", (run,)):
                 return found
             known = [row[0] for row in database.execute("select run from runs order by number desc")]
-    near = get_close_matches(run, known, n=1, cutoff=0.5)
-    if near:
-        hint = f"did you mean {near[0]!r}?"
-    else:
-        hint = f"it has {', '.join(map(repr, known[:5]))}{', ...' * (len(known) > 5)}" if known else "it is empty"
-    raise NoRun(f"{path} has no run {run!r}; {hint}")
+    raise NoRun(f"{path} has no run {run!r}; {near(run, known)}")
 
 
 def journal_at_rest(path: Path, run: str, codecs: Codecs | None = None) -> MemoryJournal:
