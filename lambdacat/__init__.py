@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from lambdacat.interpreters.arun import arun
     from lambdacat.interpreters.check import Finding, check
     from lambdacat.interpreters.dry_run import Forecast, dry_run
+    from lambdacat.interpreters.in_flight import InFlight, in_flight
     from lambdacat.interpreters.interpret import interpret
     from lambdacat.interpreters.journal import Journal, JournalCorrupt, MemoryJournal, RunBusy, RunSetAside
     from lambdacat.interpreters.replaying import Replayed, fork, replay
@@ -89,6 +90,7 @@ else:
             "interpreters.replaying": "Replayed fork replay",
             "interpreters.runs": "Resumable can_resume resume",
             "interpreters.answers": "NoQuestion answer questions",
+            "interpreters.in_flight": "InFlight in_flight",
             "interpreters.dry_run": "Forecast dry_run",
             "interpreters.stream": "EventStream stream",
             "interpreters.interpret": "interpret",
@@ -187,6 +189,8 @@ __all__ = [  # noqa: RUF022
     "resume",
     "can_resume",
     "Resumable",
+    "in_flight",
+    "InFlight",
     "questions",
     "answer",
     "replay",

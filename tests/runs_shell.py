@@ -83,6 +83,14 @@ async def nap(words: int) -> int:
     return words
 
 @task(reads=WORDS, writes=WORDS)
+async def call(words: int, ctx: Context) -> int:
+    note(ctx.idempotency_key)
+    if words:
+        print("asleep", flush=True)
+        await anyio.sleep(60)
+    return words + 1
+
+@task(reads=WORDS, writes=WORDS)
 def block(words: int) -> int:
     seconds = 0 if os.path.exists("awake") else 60
     print("asleep", flush=True)
@@ -104,6 +112,7 @@ publish = more >> ask("what title?", into=TITLE) >> write >> approve(lambda p: f
 two = (ask("what title?", into=TITLE) & ask("how many?", into=WORDS)) >> write
 race = parallel(ask("what title?", into=TITLE), more, policy=FIRST_COMPLETED) >> approve("go on?")
 turns = more.loop_while(WORDS.where(lambda n: n < 3)) >> write
+keyed = call >> call
 faulty = more >> broken.retry(1)
 strange = approve("a \\x1b[31mred\\x1b[0m question?")
 naps, blocks, stands = more >> nap >> more, more >> block >> more, more >> stand_still >> more

@@ -248,8 +248,9 @@ def test_list_and_show_say_what_there_is(begin: Say, say: Say, spec: Spec) -> No
     assert shown.splitlines()[6].split()[:6] == ["2", "done", "broken", "1/retry#a1", "attempt", "1"]
     assert "ValueError: no such luck" in shown
     assert "Page.words = 3" in say("runs", "show", FILE, "d")[1]
-    assert data(say("runs", "show", FILE, "d", "--json"))["entries"] == entries("d")
-    assert data(say("runs", "show", FILE, "d", "--json", "--last", "2"))["entries"] == entries("d")[-2:]
+    told = data(say("runs", "show", FILE, "d", "--json"))["entries"]
+    assert [{name: each[name] for name in each if name != "idempotency_key"} for each in told] == entries("d")
+    assert data(say("runs", "show", FILE, "d", "--json", "--last", "2"))["entries"] == told[-2:]
 
 
 def test_show_holds_a_plan_against_the_run(begin: Say, say: Say, spec: Spec) -> None:

@@ -73,7 +73,7 @@ def _started(
     run = str(getattr(into, "run_id", "") or f"{past.run}, again")
     digest = b""
     with owned(into):
-        begin = {**past.begin, "run": run, "of": past.run, **changes}
+        begin = {**past.begin, "run": run, "of": past.run, "taken": len(documents), **changes}
         for number, document in enumerate((begin, *documents)):
             digest, entry = sealed(digest, {**document, "n": number})
             into.append(entry)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from lambdacat.interpreters.history import NOT_NONE
+from lambdacat.interpreters.in_flight import InFlight
 from lambdacat.interpreters.journal import Document
 from lambdacat.store.runs_at_rest import RunAtRest
 from lambdacat.terminal import plain
@@ -169,6 +170,11 @@ def _made(document: Document) -> str:
 
 def _json(tree: object) -> str:
     return json.dumps(tree, ensure_ascii=False)
+
+
+def in_flight_table(steps: Sequence[InFlight]) -> str:
+    """One line a step, with the key that tells a service which call it was."""
+    return table(("step", "key", "idempotency key"), [(each.name, each.key, each.idempotency_key) for each in steps])
 
 
 # --- questions -------------------------------------------------------------------------------------------------------
