@@ -1,8 +1,7 @@
-"""Looking at the runs of a journal file; nothing of it is changed."""
+"""Looking at the runs of a journal; nothing of it is changed."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from attrs import asdict
@@ -13,7 +12,7 @@ from lambdacat.interpreters.in_flight import in_flight, sent_key
 from lambdacat.interpreters.journal import Document, MemoryJournal, Past, past_of
 from lambdacat.interpreters.runs import can_resume
 from lambdacat.plan import Plan
-from lambdacat.runs_cli.refusing import check_file, found_in, plainly
+from lambdacat.runs_cli.refusing import check_place, found_in, plainly
 from lambdacat.runs_cli.tables import (
     amount,
     counted,
@@ -27,28 +26,29 @@ from lambdacat.runs_cli.tables import (
 )
 from lambdacat.runs_cli.words import Form
 from lambdacat.shown import Shown, as_json
-from lambdacat.store.runs_at_rest import RunAtRest, file_size, journal_at_rest, runs_in
+from lambdacat.store.places import Place
+from lambdacat.store.runs_at_rest import RunAtRest, journal_at_rest, runs_in, size_of
 from lambdacat.terminal import plain
 
 
 @plainly
-def listed(file: Path, form: Form) -> Shown:
-    """The runs of a file."""
-    check_file(file)
-    runs = runs_in(file)
-    size = file_size(file)
+def listed(place: Place, form: Form) -> Shown:
+    """The runs of a place."""
+    check_place(place)
+    runs = runs_in(place)
+    size = size_of(place)
     if form == "json":
-        return Shown(as_json({"file": str(file), "size": size, "runs": [run_document(run) for run in runs]}))
+        return Shown(as_json({"file": str(place), "size": size, "runs": [run_document(run) for run in runs]}))
     if not runs:
-        return Shown(f"no runs in {file}")
+        return Shown(f"no runs in {place}")
     return Shown(f"{runs_table(runs)}\n\n{counted(len(runs), 'run')}, {amount(size)} on disk")
 
 
 @plainly
-def shown(file: Path, run: str, form: Form, *, plan: str | None, last: int | None) -> Shown:
+def shown(place: Place, run: str, form: Form, *, plan: str | None, last: int | None) -> Shown:
     """One run: its entries, its open questions, and how it goes with a plan. Errors: ``UsageError``."""
-    found = found_in(file, run)
-    journal = journal_at_rest(file, run)
+    found = found_in(place, run)
+    journal = journal_at_rest(place, run)
     past = past_of(journal)
     entries = () if past is None else past.documents
     entries = entries if last is None else entries[-last:]
