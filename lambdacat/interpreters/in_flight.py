@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextvars import copy_context
 from typing import Any, ClassVar, final
 
 from attrs import frozen
 
 from lambdacat.bound import Limits
-from lambdacat.codec import Codecs
 from lambdacat.context import Context, idempotency_key
 from lambdacat.effects.direct import Direct
-from lambdacat.fault import PlanChanged, Waiting
+from lambdacat.fault import PlanChanged, Waiting, settled
 from lambdacat.interpreters.classes import codecs_of
 from lambdacat.interpreters.durable import Note, durable_direct, wait_key
 from lambdacat.interpreters.history import NEW, History
@@ -26,7 +25,8 @@ from lambdacat.machine.ops import FAIL, LEAVE, Halt, State, fallen
 from lambdacat.machine.pausing import Asked, Until
 from lambdacat.machine.segment import Fell, Leaf, Segment
 from lambdacat.machine.trail import Trail
-from lambdacat.plan import Plan, Pure
+from lambdacat.plan import Bind, Plan, Pure
+from lambdacat.structure import nodes
 
 
 @final
@@ -64,17 +64,28 @@ def in_flight(plan: Plan[Any, Any], journal: Journal) -> tuple[InFlight, ...]:
     moved = compared(past.begin["plan"], plan)
     if isinstance(moved, Change):
         return ()
-    answers = journal.answers() if isinstance(journal, Answerable) else {}
-    return walked(plan, past, moved, codecs_of(plan, journal), answers)[0]
+    return _walked(plan, past, moved, journal)[0]
 
 
-def walked(
-    plan: Plan[Any, Any], past: Past, moved: Moved, codecs: Codecs, answers: Mapping[str, bytes]
+def bound_change(plan: Plan[Any, Any], past: Past, journal: Journal) -> PlanChanged | None:
+    """Where a plan that a ``bind`` makes has another step than was recorded; None as far as can be seen.
+
+    It is made again from the outcomes in the journal, and nothing is performed.
+    """
+    if not any(isinstance(node, Bind) for node in nodes(plan)):
+        return None
+    moved = compared(past.begin["plan"], plan)
+    return None if isinstance(moved, Change) else _walked(plan, past, moved, journal)[1]
+
+
+def _walked(
+    plan: Plan[Any, Any], past: Past, moved: Moved, journal: Journal
 ) -> tuple[tuple[InFlight, ...], PlanChanged | None]:
     """The steps that stand at the end of what is recorded, and where the plan is another, inside a ``bind``."""
     copy = MemoryJournal(past.run)
-    for key, value in answers.items():
+    for key, value in (journal.answers() if isinstance(journal, Answerable) else {}).items():
         copy.answer(key, value)
+    codecs = codecs_of(plan, journal)
     history = History(copy, codecs)
     history.recall(past, moved)
     context = Context()._with(_seed=history.seed)
@@ -89,7 +100,8 @@ def walked(
     except Halt as halt:
         if not isinstance(halt.reason, PlanChanged):
             raise halt.reason from None
-        return tuple(walk.found), halt.reason
+        fault: Any = settled(halt.reason)
+        return tuple(walk.found), fault
     return tuple(walk.found), None
 
 

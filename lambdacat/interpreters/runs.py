@@ -63,8 +63,16 @@ def taken_up(plan: Plan[Any, Any], value: Any, journal: Journal, context: Contex
             f"run {past.run!r} in {called(journal)} began with another input, {_short(given)}; go on with"
             " resume(plan, journal), or give this run a name of its own"
         )
+    if (change := _bound_change(plan, past, journal)) is not None:
+        raise Halt(change)
     history.resume(plan, past)
     return history, given
+
+
+def _bound_change(plan: Plan[Any, Any], past: Past, journal: Journal) -> PlanChanged | None:
+    from lambdacat.interpreters.in_flight import bound_change
+
+    return bound_change(plan, past, journal)
 
 
 def _run_id(journal: Journal) -> str:
@@ -318,7 +326,8 @@ def can_resume(plan: Plan[Any, Any], journal: Journal) -> Resumable:
     """Whether ``plan`` may go on with the run of a journal, told before anything runs.
 
     What functions do may change, and so may timeouts, counts of retries and turns; names, lenses, policies and order
-    may not, except the order of steps with disjoint footprints. Errors: ``JournalCorrupt``; ``ValueError`` when empty.
+    may not, except the order of steps with disjoint footprints. What a ``bind`` makes is made anew from outcomes in
+    the journal, and held against its entries. Errors: ``JournalCorrupt``; ``ValueError`` when empty.
     """
     check_plan("can_resume", plan)
     check_there(journal, "resume")
@@ -327,6 +336,7 @@ def can_resume(plan: Plan[Any, Any], journal: Journal) -> Resumable:
         raise ValueError(f"there is no run to resume: {unbegun(journal)}")
     difference = compared(past.begin["plan"], plan)
     change = difference.fault() if isinstance(difference, Change) else _unreadable(past, codecs_of(plan, journal))
+    change = change or _bound_change(plan, past, journal)
     done = sum(document["kind"] == "done" for document in past.documents)
     return Resumable(run=past.run, change=change, done=done, status=past.status)
 
