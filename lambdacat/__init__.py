@@ -52,14 +52,16 @@ if TYPE_CHECKING:
     )
     from lambdacat.footprints import Footprint, FootprintConflict, footprint
     from lambdacat.guard.cached import Store
+    from lambdacat.interpreters.answers import NoQuestion, answer, questions
     from lambdacat.interpreters.arun import arun
     from lambdacat.interpreters.check import Finding, check
     from lambdacat.interpreters.dry_run import Forecast, dry_run
+    from lambdacat.interpreters.in_flight import InFlight, in_flight
     from lambdacat.interpreters.interpret import interpret
     from lambdacat.interpreters.journal import Journal, JournalCorrupt, MemoryJournal, RunBusy, RunSetAside
     from lambdacat.interpreters.replaying import Replayed, fork, replay
     from lambdacat.interpreters.run import run
-    from lambdacat.interpreters.runs import NoQuestion, Resumable, answer, can_resume, questions, resume
+    from lambdacat.interpreters.runs import Resumable, can_resume, resume
     from lambdacat.interpreters.stateful import stateful
     from lambdacat.interpreters.stream import EventStream, stream
     from lambdacat.interpreters.traced import atraced, traced
@@ -93,7 +95,9 @@ else:
             "interpreters.check": "Finding check",
             "interpreters.journal": "Journal JournalCorrupt MemoryJournal RunBusy RunSetAside",
             "interpreters.replaying": "Replayed fork replay",
-            "interpreters.runs": "NoQuestion Resumable answer can_resume questions resume",
+            "interpreters.runs": "Resumable can_resume resume",
+            "interpreters.answers": "NoQuestion answer questions",
+            "interpreters.in_flight": "InFlight in_flight",
             "interpreters.dry_run": "Forecast dry_run",
             "interpreters.stream": "EventStream stream",
             "interpreters.interpret": "interpret",
@@ -198,6 +202,8 @@ __all__ = [  # noqa: RUF022
     "resume",
     "can_resume",
     "Resumable",
+    "in_flight",
+    "InFlight",
     "questions",
     "answer",
     "replay",

@@ -5,6 +5,10 @@ from __future__ import annotations
 import re
 from argparse import ArgumentTypeError
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lambdacat.store.places import Place
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
@@ -14,6 +18,26 @@ def path(text: str) -> Path:
     if "\0" in text or not text:
         raise ArgumentTypeError(f"{text!r} cannot be a path")
     return Path(text)
+
+
+def place(text: str) -> Place:
+    """Where journals lie: a path, or the address of a database."""
+    from lambdacat.store.places import SCHEMES, Database
+
+    if not text.startswith(SCHEMES):
+        return path(text)
+    try:
+        from psycopg import ProgrammingError
+        from psycopg.conninfo import conninfo_to_dict
+    except ImportError:
+        raise ArgumentTypeError("an address wants a client: pip install 'lambdacat[postgres]'") from None
+    found = Database.parse(text)
+    try:
+        conninfo_to_dict(found.dsn)
+        str(found)
+    except (ProgrammingError, ValueError) as error:
+        raise ArgumentTypeError(f"that is no address of a database: {' '.join(str(error).split())}") from None
+    return found
 
 
 def count(text: str) -> int:

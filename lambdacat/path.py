@@ -88,14 +88,40 @@ def lens(root: type[S], path: Callable[[S], A]) -> Lens[S, A]:
 
 def type_at(place: Lens[Any, Any]) -> Any:
     """The class declared for what a lens reaches; None when it is not known, or one of several."""
-    kind: Any = place.root
+    return _one_of(_declared(place))
+
+
+def admits_none(place: Lens[Any, Any]) -> bool:
+    """Whether what a lens reaches may be None, as far as the declared types tell: where they tell nothing, it may."""
+    return _admits_none(_declared(place))
+
+
+def _declared(place: Lens[Any, Any]) -> Any:
+    """The type declared for what a lens reaches, with all that it admits; None when it is not known."""
+    declared: Any = place.root
     for step in place.steps:
-        inner = _field(kind, step.name)[1] if isinstance(step, Attr) else _item(kind, step.key)[1]
-        kinds = _alternatives(inner)
-        if len(kinds) != 1 or kinds[0] is None:
+        kind = _one_of(declared)
+        if kind is None:
             return None
-        kind = kinds[0]
-    return kind
+        declared = _field(kind, step.name)[1] if isinstance(step, Attr) else _item(kind, step.key)[1]
+    return declared
+
+
+def _one_of(declared: Any) -> Any:
+    """The class that a declared type admits besides None; None when it is not known, or one of several."""
+    kinds = _alternatives(declared)
+    return kinds[0] if len(kinds) == 1 else None
+
+
+def _admits_none(declared: Any) -> bool:
+    while typing.get_origin(declared) is typing.Annotated:
+        declared = typing.get_args(declared)[0]
+    origin = typing.get_origin(declared)
+    if origin in (typing.Union, types.UnionType):
+        return any(map(_admits_none, typing.get_args(declared)))
+    if origin is typing.Literal:
+        return None in typing.get_args(declared)
+    return declared in (type(None), object, Any) or not isinstance(origin or declared, type)
 
 
 def lens_parent(place: Lens[Any, Any]) -> tuple[type, str] | None:

@@ -169,7 +169,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation("interpreters/journal.py", 'if entry[:_NEXT] != before + b" ":', "if False:"),
     Mutation("interpreters/journal.py", 'if document["n"] != number:', "if False:"),
     Mutation("interpreters/runs.py", "            if not _answered_meanwhile(history, outcome):\n                break\n    except", "            break\n    except"),
-    Mutation("interpreters/runs.py", "return {key: asked[key] for key in last[\"questions\"] if key in asked}", "return asked"),
+    Mutation("interpreters/answers.py", "return {key: asked[key] for key in last[\"questions\"] if key in asked}", "return asked"),
     Mutation("interpreters/shape.py", "touched[now].disjoint_from(touched[later]) and", "True and"),
     Mutation("interpreters/downstream.py", "            self.steps.add(path)\n            return dirty | writes", "            self.steps.add(path)\n            return dirty"),
     Mutation("interpreters/downstream.py", "            if after == dirty:\n                break", "            break"),

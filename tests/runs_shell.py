@@ -42,6 +42,8 @@ class Page:
     tags: tuple[str, ...] = ()
     tone: Tone | None = None
     where: Path | None = None
+    spare: int | None = 0
+    label: str | None = ""
 
 TITLE, WORDS, BODY = lens(Page, lambda p: p.title), lens(Page, lambda p: p.words), lens(Page, lambda p: p.body)
 SCORE, GOOD, TAGS = lens(Page, lambda p: p.score), lens(Page, lambda p: p.good), lens(Page, lambda p: p.tags)
@@ -81,6 +83,14 @@ async def nap(words: int) -> int:
     return words
 
 @task(reads=WORDS, writes=WORDS)
+async def call(words: int, ctx: Context) -> int:
+    note(ctx.idempotency_key)
+    if words:
+        print("asleep", flush=True)
+        await anyio.sleep(60)
+    return words + 1
+
+@task(reads=WORDS, writes=WORDS)
 def block(words: int) -> int:
     seconds = 0 if os.path.exists("awake") else 60
     print("asleep", flush=True)
@@ -102,6 +112,7 @@ publish = more >> ask("what title?", into=TITLE) >> write >> approve(lambda p: f
 two = (ask("what title?", into=TITLE) & ask("how many?", into=WORDS)) >> write
 race = parallel(ask("what title?", into=TITLE), more, policy=FIRST_COMPLETED) >> approve("go on?")
 turns = more.loop_while(WORDS.where(lambda n: n < 3)) >> write
+keyed = call >> call
 faulty = more >> broken.retry(1)
 strange = approve("a \\x1b[31mred\\x1b[0m question?")
 naps, blocks, stands = more >> nap >> more, more >> block >> more, more >> stand_still >> more
@@ -112,6 +123,8 @@ wants_good = ask("?", into=GOOD)
 wants_tags = ask("?", into=TAGS)
 wants_tone = ask("?", into=TONE)
 wants_where = ask("?", into=WHERE)
+wants_spare = ask("?", into=lens(Page, lambda p: p.spare))
+wants_label = ask("?", into=lens(Page, lambda p: p.label))
 numbers = task(name="add")(lambda n: n if isinstance(n, str) else n + 1)
 codecs = (Codec(Page, version=2, migrations={1: lambda fields: fields}),)
 nothing = 7

@@ -19,8 +19,10 @@ from lambdacat import (
     Attr,
     Context,
     Item,
+    MemoryJournal,
     MergeConflict,
     Plan,
+    PlanError,
     arun,
     footprint,
     identity,
@@ -33,6 +35,7 @@ from lambdacat import (
 from lambdacat.merging import Conflict
 from lambdacat.state import (
     BELIEFS,
+    STATE_CODECS,
     AgentState,
     Beliefs,
     Origin,
@@ -49,6 +52,9 @@ from lambdacat.state import (
     observed,
     origin_of,
     probability,
+    read_entropy,
+    read_probability,
+    read_strongest,
     refresh,
     refreshed,
     strongest,
@@ -513,3 +519,71 @@ def test_a_claim_is_a_text_and_a_step_outside_a_run_has_no_name() -> None:
     with pytest.raises(TypeError, match="a claim is a text"):
         observed(Beliefs(), None, 1.0)  # type: ignore[arg-type]
     assert origin_of(Context(wall=lambda: 5.0)) == Origin(5.0, "", ())
+
+
+# --- figures as plans ------------------------------------------------------------------------------------------------
+
+CHANCE = lens(AgentState, lambda state: state.data["chance"])
+OPEN = lens(AgentState, lambda state: state.data["open"])
+TOP = lens(AgentState, lambda state: state.data["top"])
+WHICH = lens(AgentState, lambda state: state.data["which"])
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcd"), st.floats(-30, 30)), max_size=8), st.sampled_from(KINDS))
+def test_each_figure_is_a_plan_of_its_function(rows: list[tuple[str, float]], kind: Beliefs) -> None:
+    beliefs = believed(kind, [Evidence(claim, amount, Origin(DAY)) for claim, amount in rows])
+    state = AgentState(data={"which": "a"}, beliefs=beliefs)
+    for claim, name in (("a", "a"), ("never heard of", "never heard of"), (WHICH, "a")):
+        assert CHANCE.get(value_of(read_probability(claim, into=CHANCE), state)) == probability(beliefs, name)
+        assert OPEN.get(value_of(read_entropy(claim, into=OPEN), state)) == entropy(beliefs, name)
+    assert OPEN.get(value_of(read_entropy(into=OPEN), state)) == entropy(beliefs)
+    for n in (None, 0, 2):
+        assert TOP.get(value_of(read_strongest(n, into=TOP), state)) == strongest(beliefs, n)
+
+
+def test_reading_touches_no_belief_and_goes_on_side_by_side() -> None:
+    plan = read_probability("rain", into=CHANCE) & read_entropy(into=OPEN) & read_strongest(1, into=TOP)
+    assert footprint(plan).reads == {(Attr("beliefs"),)}
+    assert footprint(plan).writes == {(Attr("data"), Item(name)) for name in ("chance", "open", "top")}
+    before = value_of(observe("rain", 2.0))
+    after = value_of(plan, before)
+    assert after.data["top"] == strongest(before.beliefs, 1)
+    assert after.beliefs == before.beliefs
+
+
+def test_what_ages_is_read_after_a_refresh() -> None:
+    context = Context(clock=VirtualClock(), wall=lambda: DAY + 3600.0)
+    state = AgentState(beliefs=believed(Beliefs(half_life=3600.0), [Evidence("rain", 4.0, Origin(DAY))]))
+    plan = read_probability("rain", into=CHANCE) >> refresh() >> read_probability("rain", into=WHICH)
+    data = value_of(plan, state, context=context).data
+    assert (data["chance"], data["which"]) == (probability(moved(4.0), "rain"), probability(moved(2.0), "rain"))
+
+
+def test_a_figure_is_kept_by_a_journal() -> None:
+    journal = MemoryJournal(codecs=STATE_CODECS)
+    plan = observe("rain", 2.0) >> read_strongest(into=TOP)
+    first = run(plan, EMPTY, journal=journal).unwrap()
+    torn = MemoryJournal(codecs=STATE_CODECS)
+    torn.append_all(list(journal.entries())[:-1])
+    assert run(plan, EMPTY, journal=torn).unwrap() == first
+
+
+def test_figures_of_a_state_of_one_s_own() -> None:
+    @frozen
+    class Mind:
+        held: Beliefs = field(factory=Beliefs)
+        chance: float = 0.0
+
+    held, chance = lens(Mind, lambda mind: mind.held), lens(Mind, lambda mind: mind.chance)
+    mind = value_of(observe("rain", 2.0, beliefs=held) >> read_probability("rain", into=chance, beliefs=held), Mind())
+    assert mind.chance == probability(mind.held, "rain")
+
+
+def test_figures_that_are_asked_for_wrongly_are_refused_at_once() -> None:
+    wrong: Any = "chance"
+    with pytest.raises(PlanError, match="goes into a place of the state, given by a lens, not into 'chance'"):
+        read_probability("rain", into=wrong)
+    with pytest.raises(ValueError, match="wants a number of claims, not -1"):
+        read_strongest(-1, into=TOP)
+    with pytest.raises(TypeError, match="5"):
+        read_entropy(5, into=OPEN)  # type: ignore[call-overload]

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import anyio
 import attrs
 import pytest
 from attrs import evolve, frozen, make_class
@@ -26,6 +27,8 @@ from lambdacat import (
     Quorum,
     SqliteJournal,
     Success,
+    arun,
+    bind,
     can_resume,
     choose,
     each,
@@ -336,3 +339,76 @@ def test_a_migration_of_what_a_step_has_changed_is_right_or_refused(
                 assert "State of version 1" in str(change)
             case _:
                 assert getattr(outcome.unwrap(), field) == right
+
+
+# --- what a bind makes -----------------------------------------------------------------------------------------------
+
+Counts = Plan[int, int]
+
+
+def counting(name: str, calls: list[str], *, dies: bool = False) -> Counts:
+    @task(name=name)
+    def act(number: int) -> int:
+        calls.append(name)
+        if dies:
+            raise KeyboardInterrupt  # stands for the end of the process
+        return number + 1
+
+    return act
+
+
+def bound_run(calls: list[str]) -> tuple[MemoryJournal, Callable[[Counts], Pages]]:
+    """A run that died in the second step of what a bind made, beside another branch, and the plan with another bind."""
+    journal, first = MemoryJournal("monday"), counting("first", calls)
+
+    @task(reads=A, writes=A)
+    async def beside(number: int) -> int:
+        calls.append("beside")
+        await anyio.sleep(1)
+        return number + 1
+
+    def around(made: Counts) -> Pages:
+        return beside & (first >> bind(lambda number: made if number else first)).between(B, B)
+
+    with suppress(KeyboardInterrupt):
+        plan = around(counting("one", calls) >> counting("two", calls, dies=True))
+        virtual_asyncio_run(partial(arun, journal=journal), plan, Page())
+    assert calls == ["beside", "first", "one", "two"]
+    calls.clear()
+    return journal, around
+
+
+def resumed_on_a_loop(plan: Pages, journal: MemoryJournal) -> Any:
+    return virtual_asyncio_run(lambda plan, _: resume(plan, journal), plan, Page())
+
+
+def resumed_in_thread(plan: Pages, journal: MemoryJournal) -> Any:
+    return run(plan, Page(), journal=journal)
+
+
+@pytest.mark.parametrize("going_on", [resumed_on_a_loop, resumed_in_thread])
+def test_another_step_where_a_bind_made_one_is_seen_before_anything_is_performed(going_on: Any) -> None:
+    """R-J8."""
+    calls: list[str] = []
+    journal, around = bound_run(calls)
+    entries = list(journal.entries())
+    changed = around(counting("other", calls) >> counting("two", calls))
+    found = can_resume(changed, journal)
+    assert found.change is not None
+    assert (found.change.recorded, found.change.found) == ("one", "other")
+    assert str(found).startswith("run 'monday' cannot go on: PlanChanged: ")
+    assert going_on(changed, journal) == Failure(found.change)
+    assert (calls, list(journal.entries())) == ([], entries)
+
+
+def test_what_a_bind_makes_is_not_performed_to_be_seen_and_may_go_on() -> None:
+    calls: list[str] = []
+    journal, around = bound_run(calls)
+    same = around(counting("one", calls) >> counting("two", calls))
+    later = around(counting("one", calls) >> counting("new", calls))
+    for plan in (same, later):
+        assert can_resume(plan, journal), "nothing was recorded of the second step"
+    assert calls == []
+    assert resumed_on_a_loop(same, journal) == Success(Page(a=1, b=3))
+    assert sorted(calls) == ["beside", "two"]
+    assert not can_resume(later, journal), "now it is recorded"

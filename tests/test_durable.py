@@ -38,6 +38,8 @@ States = Plan[Sample, Sample]
 Runner = Callable[[States, Sample, MemoryJournal], Outcome[Sample]]
 
 SWEEP_SECONDS = float(os.environ.get("LAMBDACAT_SWEEP_SECONDS", "60"))
+LEAST = 100
+"""How many crash points a sweep survives at least, whatever its time."""
 
 
 class Killed(KeyboardInterrupt):
@@ -167,7 +169,7 @@ def test_a_run_survives_a_crash_after_every_entry(name: str, capsys: pytest.Capt
             length = survive(RUNNERS[name], RUNNERS[name], plan, value, last)
             last, survived = last + 1, survived + 1
 
-    while survived < 10_000 and time.perf_counter() - began < SWEEP_SECONDS:
+    while survived < LEAST or (survived < 10_000 and time.perf_counter() - began < SWEEP_SECONDS):
         batch = given(plans(), states())(every)
         settings(max_examples=50, derandomize=False)(seed(start + survived)(batch))()
     with capsys.disabled():

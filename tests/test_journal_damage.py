@@ -24,6 +24,8 @@ from lambdacat.testing.proving import rotating_seed
 __all__ = ["nursery"]
 
 SWEEP_SECONDS = float(os.environ.get("LAMBDACAT_SWEEP_SECONDS", "60"))
+LEAST = 100
+"""How much damage a sweep does at least, whatever its time."""
 
 SECTOR = 512
 """Units: bytes that a disk writes whole or not at all."""
@@ -173,8 +175,9 @@ def test_a_log_torn_at_every_sector_is_a_prefix_or_says_what_is_missing(
     for at in every:
         torn_at(killed, tmp_path, at)
         tried += 1
-        if time.perf_counter() - began > SWEEP_SECONDS:
+        if tried >= LEAST and time.perf_counter() - began > SWEEP_SECONDS:
             break
+    assert tried >= LEAST
     with capsys.disabled():
         said = f"{tried} of {len(every)} places"
         print(f"\nlog torn at {said} in {time.perf_counter() - began:.1f} s, seed {start}", end="")
@@ -225,8 +228,13 @@ def test_many_flipped_bits_are_found_or_harmless(
     specimen = closed if name == "runs.db" else killed
     for end in damages(specimen, name, random.Random(start), tmp_path):
         ends[end] += 1
-        if ends.total() == count or time.perf_counter() - began > SWEEP_SECONDS:
+        over = time.perf_counter() - began > SWEEP_SECONDS
+        if ends.total() == count or (over and ends.total() >= LEAST):
             break
+    assert ends.total() >= LEAST
     assert set(ends) <= NAMED
     with capsys.disabled():
-        print(f"\n{name}: {dict(ends)} in {time.perf_counter() - began:.1f} s, seed {start}", end="")
+        print(
+            f"\n{name}: {ends.total()} flipped bits: {dict(ends)} in {time.perf_counter() - began:.1f} s, seed {start}",
+            end="",
+        )

@@ -33,6 +33,8 @@ from lambdacat.testing.proving import rotating_seed
 __all__ = ["folder", "nursery"]
 
 SWEEP_SECONDS = float(os.environ.get("LAMBDACAT_SWEEP_SECONDS", "60"))
+LEAST = 20
+"""How many kills a sweep survives at least, whatever its time."""
 
 KILLED = {
     "chain": Place("pwrite64", 43),
@@ -102,8 +104,9 @@ def test_a_run_survives_a_kill_at_every_write_and_sync(
     for tried, row in enumerate(rows, 1):
         survived += survive(nursery, order_in(folder / str(tried), shape), row, result)
         shutil.rmtree(folder / str(tried))
-        if time.perf_counter() - began > SWEEP_SECONDS:
+        if survived >= LEAST and time.perf_counter() - began > SWEEP_SECONDS:
             break
+    assert survived >= LEAST
     assert tried - survived <= max(2, tried // 5), "too many processes ended before they came to their place"
     said = f"{survived} kills survived, {min(tried, len(every))} of {len(every)} places"
     with capsys.disabled():
@@ -124,7 +127,7 @@ def test_a_run_survives_kills_at_any_time(nursery: Nursery, folder: Path, capsys
     """R-J1: as many kills as a run takes, until it is over or set aside, from a seed that is printed."""
     began, start, survived, runs = time.perf_counter(), rotating_seed(), 0, 0
     source = random.Random(start)
-    while time.perf_counter() - began < SWEEP_SECONDS or not runs:
+    while time.perf_counter() - began < SWEEP_SECONDS or survived < LEAST:
         shape = source.choice(sorted(KILLED))
         order, kills = order_in(folder / str(runs), shape), list[Seen]()
         while killed_in_time(nursery, order, source.random() * 0.06):

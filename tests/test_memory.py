@@ -4,7 +4,7 @@ import asyncio
 import copy
 import pickle
 from collections.abc import Callable
-from functools import reduce
+from functools import partial, reduce
 from itertools import permutations
 from typing import Annotated, Any
 
@@ -592,6 +592,27 @@ def test_a_stored_memory_is_compacted_every_n_runs() -> None:
         kept: Any = store.read("agent")
         seen.append(len(kept.value.memory))
     assert seen == [4, 4, 1, 2, 2, 1]
+
+
+def on_a_loop(plan: Any, state: AgentState, context: Context) -> Any:
+    return virtual_run(partial(arun, context=context), plan, state)
+
+
+@pytest.mark.parametrize("on", [run, on_a_loop])
+def test_a_stored_memory_is_compacted_every_so_many_seconds(on: Any) -> None:
+    """By the clock of the runs, from when it was last done, whatever processes come and go in between."""
+    store, clock, seen = MemoryStore(codecs=STATE_CODECS), VirtualClock(), ""
+    turn = remember("c", 1) >> remember("d", 1) >> compact(keep=1, every=Every(seconds=100))
+    first = AgentState(memory=holding("a", "b"))
+    for seconds in (0, 60, 39, 1, 99, 1, 500, 0):
+        clock.sleep(seconds)
+        now = DAY + clock()
+        context = Context(clock=VirtualClock(), wall=partial(float, now))
+        on(persisted(turn, store, "agent"), first, context=context).unwrap()
+        kept: Any = store.read("agent")
+        seen += "x" if len(kept.value.memory) == 1 else "-"
+        assert kept.value.memory.upkeep.since == (now if seen.endswith("x") else kept.value.memory.upkeep.since)
+    assert seen == "---x-xx-"
 
 
 # --- journals --------------------------------------------------------------------------------------------------------

@@ -136,6 +136,10 @@ def test_two_open_questions_need_a_key(begin: Say, say: Say, spec: Spec) -> None
         ("wants_tags", '["a", "b"]', "tags", ["a", "b"]),
         ("wants_tone", "WARM", "tone", "WARM"),
         ("wants_where", "null", "where", None),
+        ("wants_spare", "null", "spare", None),
+        ("wants_spare", "5", "spare", 5),
+        ("wants_label", "null", "label", None),
+        ("wants_label", "5", "label", "5"),
     ],
 )
 def test_an_answer_becomes_what_its_place_holds(
@@ -161,6 +165,8 @@ def test_an_answer_for_a_class_of_the_users_has_that_class(begin: Say, say: Say,
         ("wants_words", "many", "Page.words holds int, and the answer is 'many'"),
         ("wants_words", "5.0", "Page.words holds int, and the answer is 5.0"),
         ("wants_words", "9" * 5000, "Page.words holds int"),
+        ("wants_words", "null", "Page.words holds int, and the answer is None"),
+        ("wants_spare", "many", "Page.spare holds int or None, and the answer is 'many'"),
         ("wants_good", "1", "Page.good holds bool, and the answer is 1"),
         ("wants_tags", '["a"]', "Page.tags may hold a class of its own; name the plan with --plan"),
         ("wants_tags --plan", '"a"', "Page.tags wants tuple[str, ...], not 'a'"),
@@ -242,8 +248,9 @@ def test_list_and_show_say_what_there_is(begin: Say, say: Say, spec: Spec) -> No
     assert shown.splitlines()[6].split()[:6] == ["2", "done", "broken", "1/retry#a1", "attempt", "1"]
     assert "ValueError: no such luck" in shown
     assert "Page.words = 3" in say("runs", "show", FILE, "d")[1]
-    assert data(say("runs", "show", FILE, "d", "--json"))["entries"] == entries("d")
-    assert data(say("runs", "show", FILE, "d", "--json", "--last", "2"))["entries"] == entries("d")[-2:]
+    told = data(say("runs", "show", FILE, "d", "--json"))["entries"]
+    assert [{name: each[name] for name in each if name != "idempotency_key"} for each in told] == entries("d")
+    assert data(say("runs", "show", FILE, "d", "--json", "--last", "2"))["entries"] == told[-2:]
 
 
 def test_show_holds_a_plan_against_the_run(begin: Say, say: Say, spec: Spec) -> None:
@@ -291,6 +298,18 @@ def test_replay_into_a_new_run_keeps_it(begin: Say, say: Say, spec: Spec) -> Non
     assert "made from run 'a'" in say("runs", "show", FILE, "b")[1]
     one_line(say(*words), 2, "has a run 'b' already")
     assert run_in(FILE, "a").questions == 1
+
+
+@pytest.mark.parametrize("kept", [(), ("--into", "b")])
+def test_replay_says_what_each_question_wants(begin: Say, say: Say, spec: Spec, kept: Sequence[str]) -> None:
+    begin("two", "a")
+    words = ("runs", "replay", FILE, "a", "--plan", spec("two"), "--changed", "write", *kept)
+    if not kept:
+        code, out, _ = say(*words)
+        assert code == 3
+        assert "0/0  what title?  str for Page.title\n0/1  how many?    int for Page.words\n" in out
+    asked = data(say(*words, "--json"))["open"]
+    assert [(each["into"], each["wants"]) for each in asked] == [("Page.title", "str"), ("Page.words", "int")]
 
 
 @pytest.mark.parametrize("plan", ["chain", "turns"])

@@ -30,6 +30,8 @@ from lambdacat.store.pages import Page
 from lambdacat.testing.proving import rotating_seed
 
 SWEEP_SECONDS = float(os.environ.get("LAMBDACAT_SWEEP_SECONDS", "60"))
+LEAST = 200
+"""How many bits are flipped at least, whatever the time."""
 QUICK = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 """Where processes are killed: that is not about how a disk keeps what it has."""
 
@@ -133,6 +135,7 @@ def test_a_write_survives_a_kill_and_an_error_at_every_system_call(perform: Perf
             row += [(call, f"error={error}:when={n}") for call, n in every if call in TOUCHING]
         for call, what in row:
             seen[tampered(perform, kind, write, folder, call, what)] += 1
+    assert seen.total() == len(row) >= 10
     print(f"\n{kind} {write}: {seen.total()} of {len(row)} places in {time.perf_counter() - began:.1f} s: {dict(seen)}")
     assert seen.keys() == {"old", "new"}
 
@@ -297,9 +300,10 @@ def test_flipped_bits_of_a_database_are_never_values(database: bytes) -> None:
 def test_thousands_of_flipped_bits_of_a_database_are_never_values(database: bytes) -> None:
     began, start, said, count = time.perf_counter(), rotating_seed(), Counter[str](), 0
     source = random.Random(start)
-    while count < 5_000 and time.perf_counter() - began < SWEEP_SECONDS:
+    while count < LEAST or (count < 5_000 and time.perf_counter() - began < SWEEP_SECONDS):
         said += survivors(flipped(database, source))
         count += 1
+    assert said["refused"] > 0, "no bit that was flipped was ever noticed"
     print(f"\n{count} flipped bits from seed {start} in {time.perf_counter() - began:.1f} s: {dict(said)}")
 
 

@@ -205,7 +205,7 @@ def durable_direct(driver: type[Direct]) -> Any:
 
         def waited(self, seconds: float, request: Sleep | Until, value: Any, stack: Any) -> State:
             history = self.env.history
-            wait = _wait(history, seconds, self.env.now(), history.key(_wait_key(request, stack)))
+            wait = _wait(history, seconds, self.env.now(), history.key(wait_key(request, stack)))
             if wait.before is not None:
                 history.append([wait.before])
             return wait.over(super().waited(wait.seconds, request, value, stack))
@@ -243,7 +243,8 @@ def _open(request: Asked, key: str, value: Any, stack: Any) -> State:
     return op, evolve(fault, questions=(evolve(question, key=key),)), below
 
 
-def _wait_key(request: Sleep | Until, stack: Any) -> str:
+def wait_key(request: Sleep | Until, stack: Any) -> str:
+    """The key of a wait, in the plan of now."""
     if isinstance(request, Until):
         return Trail(stack, (), None, request.node).key()
     below = key_of(stack)
@@ -319,7 +320,7 @@ def durable_driver(driver: Any) -> Any:
 
         async def waited(self, seconds: float, request: Sleep | Until, value: Any, stack: Any) -> State:
             history = self.env.history
-            wait = _wait(history, seconds, self.env.now(), history.key(_wait_key(request, stack)))
+            wait = _wait(history, seconds, self.env.now(), history.key(wait_key(request, stack)))
             if wait.before is not None:
                 await history.tick.write(wait.before)
             return wait.over(await super().waited(wait.seconds, request, value, stack))

@@ -286,11 +286,20 @@ def _other_question(before: Any, request: Asked) -> PlanChanged:
 
 
 def wanted(into: Any) -> str:
-    """The name of the plain class of values that a lens holds; empty where it is none."""
-    from lambdacat.path import type_at
+    """What an answer for a lens must be, in words: ``OR_NONE`` after the name of a plain class, where it may be None.
+
+    Where a lens holds no plain class, any value will do; ``NOT_NONE`` where the class is known and None is not of it.
+    """
+    from lambdacat.path import admits_none, type_at
 
     found = type_at(into)
-    return found.__name__ if found in (str, int, float, bool) else ""
+    if found in (str, int, float, bool):
+        return f"{found.__name__}{OR_NONE * admits_none(into)}"
+    return "" if admits_none(into) else NOT_NONE
+
+
+OR_NONE = " or None"
+NOT_NONE = "not None"
 
 
 def _other_task(document: Document, leaf: Leaf, site: Trail) -> PlanChanged:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from hashlib import blake2b
 from itertools import islice
 from typing import Any, Protocol, final, runtime_checkable
@@ -23,7 +24,8 @@ Document = dict[str, Any]
 class Journal(Protocol):
     """The log of one run, so that another process can go on; ``lambdacat.store`` has some.
 
-    An ``append`` has returned when the entry is safe. A journal may also be ``Grouped``, ``Leased`` or ``Answerable``.
+    An ``append`` has returned when the entry is safe. A journal may also be ``Grouped``, ``Leased``,
+    ``Answerable`` or ``Lasting``.
     """
 
     def entries(self) -> Iterable[bytes]: ...
@@ -58,6 +60,44 @@ class Answerable(Protocol):
         """Keep an answer; False if there is one already, which stays."""
 
     def answers(self) -> Mapping[str, bytes]: ...
+
+
+@runtime_checkable
+class Lasting(Protocol):
+    """A journal that lies in a file or a database, and says what is there without making anything."""
+
+    def missing(self) -> str:
+        """Why there is no such run, in a few words; empty when there is one."""
+
+
+def absence(journal: Journal) -> str:
+    """Why a journal has no run, as far as it can tell without making one; empty when there is one."""
+    return journal.missing() if isinstance(journal, Lasting) else ""
+
+
+def check_there(journal: Journal, to: str) -> None:
+    """Refuse what only a run that is there can do. Errors: ``ValueError``."""
+    if why := absence(journal):
+        raise ValueError(f"there is no run to {to}: {why}")
+
+
+def called(journal: Journal) -> str:
+    """What messages call a journal."""
+    return getattr(journal, "name", None) or type(journal).__name__
+
+
+def unbegun(journal: Journal) -> str:
+    """That a journal is empty, in words."""
+    run = getattr(journal, "run_id", "")
+    return f"{called(journal)} has no entries{f' of a run {run!r}' if run else ''}"
+
+
+def near(run: str, known: Sequence[str]) -> str:
+    """What the name of a run that is not there may have been meant to be, out of ``known``, latest first."""
+    close = get_close_matches(run, known, n=1, cutoff=0.5)
+    if close:
+        return f"did you mean {close[0]!r}?"
+    return f"it has {', '.join(map(repr, known[:5]))}{', ...' * (len(known) > 5)}" if known else "it is empty"
 
 
 def check_journal(journal: object) -> None:

@@ -11,6 +11,7 @@ from attrs import frozen
 from lambdacat.bound import Limits
 from lambdacat.context import Context, context_of
 from lambdacat.fault import Outcome
+from lambdacat.interpreters.answers import questions
 from lambdacat.interpreters.downstream import downstream
 from lambdacat.interpreters.journal import (
     Answerable,
@@ -18,9 +19,11 @@ from lambdacat.interpreters.journal import (
     Journal,
     MemoryJournal,
     Past,
+    check_there,
     past_of,
     sealed,
     sealed_answer,
+    unbegun,
     unsealed_answer,
 )
 from lambdacat.interpreters.run import check_plan
@@ -43,10 +46,11 @@ class NoEntry(KeyError):
         return str(self.args[0])
 
 
-def _recorded(journal: Journal) -> Past:
+def _recorded(journal: Journal, to: str) -> Past:
+    check_there(journal, to)
     past = past_of(journal)
     if past is None:
-        raise ValueError("there is no run in that journal yet")
+        raise ValueError(f"there is no run to {to}: {unbegun(journal)}")
     return past
 
 
@@ -69,7 +73,7 @@ def _started(
     run = str(getattr(into, "run_id", "") or f"{past.run}, again")
     digest = b""
     with owned(into):
-        begin = {**past.begin, "run": run, "of": past.run, **changes}
+        begin = {**past.begin, "run": run, "of": past.run, "taken": len(documents), **changes}
         for number, document in enumerate((begin, *documents)):
             digest, entry = sealed(digest, {**document, "n": number})
             into.append(entry)
@@ -85,7 +89,7 @@ def fork(journal: Journal, *, at: str, into: Journal) -> None:
     ``resume(plan, into)`` goes on from there; the old run stays as it is. Errors: ``NoEntry``; ``ValueError`` when
     ``into`` is not empty.
     """
-    past = _recorded(journal)
+    past = _recorded(journal, "fork")
     keys = {d["key"]: d["n"] for d in reversed(past.documents) if d.get("key") is not None}
     if at not in keys:
         close = get_close_matches(at, keys, n=1, cutoff=0.5)
@@ -109,6 +113,8 @@ class Replayed(Generic[B]):
     """The names of the steps that the journal answered for."""
     saved: float
     """What those took when they ran. Units: seconds."""
+    questions: dict[str, dict[str, Any]]
+    """What the new run asks and nobody has answered, as ``questions`` gives it."""
 
     def __str__(self) -> str:
         return (
@@ -141,7 +147,7 @@ async def replay(
     one it is not kept. Errors: ``PlanError`` for a name that no step has.
     """
     check_plan("replay", plan)
-    past = _recorded(journal)
+    past = _recorded(journal, "replay")
     _check_names(plan, past, changed)
     if isinstance(changed, Mapping):
         plan = edited(plan, changed)
@@ -157,13 +163,14 @@ async def replay(
     _started(target, past, kept, given, plan=shape(plan))
     outcome, history = await arun_durable(plan, RECORDED, target, context_of(context), limits, observers)
     assert history is not None
-    fresh = _recorded(target).documents[len(kept) + 1 :]
+    fresh = _recorded(target, "replay").documents[len(kept) + 1 :]
     told = [d for d in kept if d["kind"] == "done" and d["key"] in history.used]
     return Replayed(
         outcome=outcome,
         performed=tuple(d["name"] for d in fresh if d["kind"] == "done"),
         answered=tuple(d["name"] for d in told),
         saved=sum(d["seconds"] for d in told),
+        questions=questions(target),
     )
 
 

@@ -1,8 +1,7 @@
-"""Durable runs: beginning one, going on with one, and answering what it asks."""
+"""Durable runs: beginning one, and going on with one."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from threading import Lock
@@ -13,15 +12,14 @@ import anyio.to_thread
 from attrs import frozen
 from returns.result import Failure, Success
 
-from lambdacat.asking import agreed
 from lambdacat.bound import Limits
 from lambdacat.codec import Codecs, StateCorrupt
 from lambdacat.context import Context, context_of
 from lambdacat.effects.direct import Direct
-from lambdacat.fault import Outcome, PlanChanged, Question, Waiting, _Faulted, headline, settled
+from lambdacat.fault import Outcome, PlanChanged, Waiting, _Faulted, headline, settled
 from lambdacat.interpreters.classes import codecs_of
 from lambdacat.interpreters.history import History
-from lambdacat.interpreters.journal import Answerable, Journal, Leased, Past, past_of, sealed_answer
+from lambdacat.interpreters.journal import Answerable, Journal, Leased, Past, called, check_there, past_of, unbegun
 from lambdacat.interpreters.migrating import migration_change
 from lambdacat.interpreters.run import check_plan, outcome_of
 from lambdacat.interpreters.shape import Change, compared
@@ -56,32 +54,31 @@ def taken_up(plan: Plan[Any, Any], value: Any, journal: Journal, context: Contex
     past = past_of(journal)
     if past is None:
         if value is RECORDED:
-            raise ValueError(f"there is no run to resume: {_called(journal)} has no entries{_of_run(journal)}")
+            raise ValueError(f"there is no run to resume: {unbegun(journal)}")
         history.begin(plan, value, _run_id(journal), context.seed, context.wall())
         return history, value
     given = history.codecs.from_tree(past.begin["input"])
     if value is not RECORDED and history.codecs.to_tree(value) != history.codecs.to_tree(given):
         raise ValueError(
-            f"run {past.run!r} in {_called(journal)} began with another input, {_short(given)}; go on with"
+            f"run {past.run!r} in {called(journal)} began with another input, {_short(given)}; go on with"
             " resume(plan, journal), or give this run a name of its own"
         )
+    if (change := _bound_change(plan, past, journal)) is not None:
+        raise Halt(change)
     history.resume(plan, past)
     return history, given
+
+
+def _bound_change(plan: Plan[Any, Any], past: Past, journal: Journal) -> PlanChanged | None:
+    from lambdacat.interpreters.in_flight import bound_change
+
+    return bound_change(plan, past, journal)
 
 
 def _run_id(journal: Journal) -> str:
     from uuid import uuid4
 
     return str(getattr(journal, "run_id", "") or uuid4().hex)
-
-
-def _called(journal: Journal) -> str:
-    return getattr(journal, "name", None) or type(journal).__name__
-
-
-def _of_run(journal: Journal) -> str:
-    run = getattr(journal, "run_id", "")
-    return f" of a run {run!r}" if run else ""
 
 
 def _short(value: object) -> str:
@@ -215,6 +212,9 @@ async def _on_a_loop(
     epochs: list[int] = []
     history: Any = None
     try:
+        if value is RECORDED:
+            # Owning a run makes it, and the file as well.
+            await hop(check_there, journal, "resume")
         await hop(lambda: epochs.append(ownership.__enter__()))
         (epoch,) = epochs
         while True:
@@ -326,14 +326,17 @@ def can_resume(plan: Plan[Any, Any], journal: Journal) -> Resumable:
     """Whether ``plan`` may go on with the run of a journal, told before anything runs.
 
     What functions do may change, and so may timeouts, counts of retries and turns; names, lenses, policies and order
-    may not, except the order of steps with disjoint footprints. Errors: ``JournalCorrupt``; ``ValueError`` when empty.
+    may not, except the order of steps with disjoint footprints. What a ``bind`` makes is made anew from outcomes in
+    the journal, and held against its entries. Errors: ``JournalCorrupt``; ``ValueError`` when empty.
     """
     check_plan("can_resume", plan)
+    check_there(journal, "resume")
     past = past_of(journal)
     if past is None:
-        raise ValueError(f"there is no run to resume: {_called(journal)} has no entries{_of_run(journal)}")
+        raise ValueError(f"there is no run to resume: {unbegun(journal)}")
     difference = compared(past.begin["plan"], plan)
     change = difference.fault() if isinstance(difference, Change) else _unreadable(past, codecs_of(plan, journal))
+    change = change or _bound_change(plan, past, journal)
     done = sum(document["kind"] == "done" for document in past.documents)
     return Resumable(run=past.run, change=change, done=done, status=past.status)
 
@@ -347,75 +350,4 @@ def _unreadable(past: Past, codecs: Codecs) -> PlanChanged | None:
         return PlanChanged(recorded="a state of its own time", found=str(error), name="the plan")
 
 
-# --- answering -------------------------------------------------------------------------------------------------------
-
-
-class NoQuestion(KeyError):
-    """A run has not asked what was answered."""
-
-    def __str__(self) -> str:
-        # A KeyError shows the repr of its message.
-        return str(self.args[0])
-
-
-def questions(journal: Journal) -> dict[str, dict[str, Any]]:
-    """What a run has asked and nobody has answered, by key: ``text``, ``into``, ``wants`` and ``name``."""
-    past = past_of(journal)
-    if past is None:
-        return {}
-    last = past.documents[-1]
-    given = set(journal.answers()) if isinstance(journal, Answerable) else set()
-    given |= {document["key"] for document in past.documents if document["kind"] == "answer"}
-    asked = {d["key"]: d for d in past.documents if d["kind"] == "asked" and d["key"] not in given}
-    if last["kind"] != "end":
-        return asked
-    # A race that was won has withdrawn its questions.
-    return {key: asked[key] for key in last["questions"] if key in asked}
-
-
-def answer(journal: Journal, question: Question | str, value: Any) -> bool:
-    """Answer what a run has asked, from any process; False if it is answered already, and that answer stays.
-
-    The run goes on when it is resumed. Errors: ``NoQuestion`` for a key it has not asked; ``ValueError`` for an answer
-    of another type than the place has; ``TypeError`` for a journal that only its owner can write.
-    """
-    if not isinstance(journal, Answerable):
-        raise TypeError(f"{_called(journal)} takes no answers; it has no method answer(key, value)")
-    key = question.key if isinstance(question, Question) else question
-    past = past_of(journal)
-    asked = {} if past is None else {d["key"]: d for d in past.documents if d["kind"] == "asked"}
-    if past is None or key not in asked:
-        known = ", ".join(map(repr, sorted(asked))) or "nothing"
-        raise NoQuestion(f"the run has not asked {key!r}; it has asked {known}")
-    _check_answer(asked[key], value)
-    codecs: Any = getattr(journal, "codecs", None)
-    encoded = (codecs if isinstance(codecs, Codecs) else Codecs()).encode(value)
-    return journal.answer(key, sealed_answer(past.run, key, encoded))
-
-
-def _check_answer(asked: Mapping[str, Any], value: Any) -> None:
-    wants = asked["wants"]
-    if wants == "yes or no":
-        agreed(value)
-    elif wants and type(value).__name__ != wants and not (wants == "float" and type(value) is int):
-        raise ValueError(f"{asked['into']} holds {wants}, and the answer is {value!r}")
-
-
-def answer_of(asked: Mapping[str, Any], text: str) -> Any:
-    """What a text says as an answer to a question. Errors: ``ValueError``."""
-    if asked["wants"] in ("str", "yes or no"):
-        return text
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        if not asked["wants"]:
-            return text
-        raise ValueError(f"{asked['into']} holds {asked['wants']}, and the answer is {text!r}") from None
-    _check_answer(asked, value)
-    return float(value) if asked["wants"] == "float" else value
-
-
-__all__ = [
-    "NoQuestion", "Resumable", "answer", "answer_of", "arun_durable", "can_resume", "questions", "resume",
-    "run_durable",
-]  # fmt: skip
+__all__ = ["Resumable", "arun_durable", "can_resume", "resume", "run_durable"]

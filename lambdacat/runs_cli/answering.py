@@ -7,15 +7,15 @@ import shlex
 from collections.abc import Iterable, Mapping
 from contextlib import closing
 from difflib import get_close_matches
-from pathlib import Path
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
 
 from lambdacat.asking import Ask
 from lambdacat.commands import as_declared, load
+from lambdacat.interpreters.answers import answer, answer_of, questions
 from lambdacat.interpreters.classes import codecs_of
+from lambdacat.interpreters.history import OR_NONE
 from lambdacat.interpreters.journal import Document, MemoryJournal, past_of
-from lambdacat.interpreters.runs import answer, answer_of, questions
 from lambdacat.optics import Lens
 from lambdacat.path import type_at
 from lambdacat.place import Attr
@@ -26,7 +26,7 @@ from lambdacat.runs_cli.refusing import found_in, plainly
 from lambdacat.runs_cli.tables import counted, short
 from lambdacat.runs_cli.words import Form
 from lambdacat.shown import Shown, UsageError, as_json
-from lambdacat.store.journals import SqliteJournal
+from lambdacat.store.places import Place, journal_in
 from lambdacat.store.runs_at_rest import RunAtRest, journal_at_rest
 from lambdacat.structure import fold
 from lambdacat.terminal import plain
@@ -37,16 +37,16 @@ PLAIN = frozenset({"str", "int", "float", "bool", "yes or no"})
 
 @plainly
 def answered(
-    file: Path, run: str, key: str | None, text: str, form: Form, *, plan: str | None, codecs: str | None
+    place: Place, run: str, key: str | None, text: str, form: Form, *, plan: str | None, codecs: str | None
 ) -> Shown:
     """Answer one question of a run. Errors: ``UsageError`` for a key or a value that does not fit."""
-    found = found_in(file, run)
-    journal = journal_at_rest(file, run, codecs_named(codecs))
+    found = found_in(place, run)
+    journal = journal_at_rest(place, run, codecs_named(codecs))
     asked = _chosen(found, journal, key)
     known = None if plan is None else load(plan)
     value = _value(asked, text, known)
     declared = journal.codecs if known is None else codecs_of(known, journal)
-    with closing(SqliteJournal(file, run_id=run, codecs=declared)) as target:
+    with closing(journal_in(place, run, declared)) as target:
         try:
             taken = answer(target, asked["key"], value)
         except ValueError as error:
@@ -54,15 +54,15 @@ def answered(
     left = len(questions(journal)) - taken
     if form == "json":
         return Shown(as_json({"run": run, "key": asked["key"], "taken": taken, "open": left}))
-    said = _said(found, asked, left, file) if taken else f"{_quoted(asked)} is answered already, and that answer stays"
+    said = _said(found, asked, left, place) if taken else f"{_quoted(asked)} is answered already, and that answer stays"
     return Shown(plain(said))
 
 
-def _said(found: RunAtRest, asked: Document, left: int, file: Path) -> str:
+def _said(found: RunAtRest, asked: Document, left: int, place: Place) -> str:
     still = f"; {counted(left, 'question')} still open" if left else ""
     if found.status == "running":
         return f"answered {_quoted(asked)}{still}; the run is going on and takes it up"
-    command = shlex.join(["lambdacat", "runs", "resume", str(file), found.run, "--plan", "PLAN"])
+    command = shlex.join(["lambdacat", "runs", "resume", str(place), found.run, "--plan", "PLAN"])
     return f"answered {_quoted(asked)}{still}; to go on: {command}"
 
 
@@ -108,12 +108,12 @@ def _listed(asked: Iterable[Document]) -> str:
 
 def _value(asked: Document, text: str, plan: Plan[Any, Any] | None) -> Any:
     """What a text says as an answer. Errors: ``UsageError`` when it does not fit the place that it goes to."""
-    if asked["wants"] in PLAIN:
+    if asked["wants"].removesuffix(OR_NONE) in PLAIN:
         return _answer_of(asked, text)
     if plan is not None:
         return _declared(asked, text, plan)
-    value = None if asked["wants"] else _answer_of(asked, text)
-    if asked["wants"] or isinstance(value, (list, dict)):
+    value = _answer_of(asked, text)
+    if isinstance(value, (list, dict)):
         raise UsageError(
             f"{asked['into']} may hold a class of its own; name the plan with --plan, so that the answer becomes one"
         )

@@ -4,29 +4,34 @@ from __future__ import annotations
 
 import json
 import shlex
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from attrs import evolve
 from returns.result import Failure, Success
 
 from lambdacat.commands import faulted
-from lambdacat.fault import Fault, Outcome, PlanChanged, Question, Waiting, headline
+from lambdacat.fault import Fault, Outcome, PlanChanged, Waiting, headline
+from lambdacat.interpreters.answers import questions
 from lambdacat.interpreters.journal import Document
 from lambdacat.interpreters.replaying import Replayed
-from lambdacat.interpreters.runs import questions
 from lambdacat.runs_cli.tables import counted, question_document, questions_table
 from lambdacat.runs_cli.words import Form
 from lambdacat.shown import FAILED, WAITING, Shown, UsageError, as_json
+from lambdacat.store.places import Place
 from lambdacat.store.runs_at_rest import journal_at_rest
 from lambdacat.terminal import plain
 
 
-def ended(outcome: Outcome[Any], file: Path, run: str | None, form: Form) -> Shown:
-    """The result of a run, the questions that it waits for, or its fault. Errors: ``UsageError`` for another plan.
+def ended(outcome: Outcome[Any], place: Place, run: str, form: Form) -> Shown:
+    """The result of a run, the questions that it waits for, or its fault. Errors: ``UsageError`` for another plan."""
+    return _ended(outcome, place, run, form, lambda: questions(journal_at_rest(place, run)))
 
-    Without a name the run is kept nowhere.
-    """
+
+def _ended(
+    outcome: Outcome[Any], place: Place, run: str | None, form: Form, still: Callable[[], Mapping[str, Document]]
+) -> Shown:
+    """How a run ended, ``still`` being what its journal asks. Without a name the run is kept nowhere."""
     match outcome:
         case Success(value):
             text = (
@@ -34,7 +39,8 @@ def ended(outcome: Outcome[Any], file: Path, run: str | None, form: Form) -> Sho
             )
             return Shown(text)
         case Failure(Waiting(questions=asked)):
-            return _waits(_asked(asked, file, run), file, run, form)
+            keys = {each.key for each in asked}
+            return _waits([each for key, each in still().items() if key in keys], place, run, form)
         case Failure(PlanChanged() as fault):
             where = " > ".join(map(str, fault.at)) or "the top"
             raise UsageError(f"{headline(fault)} (at {where}); nothing was run")
@@ -42,9 +48,9 @@ def ended(outcome: Outcome[Any], file: Path, run: str | None, form: Form) -> Sho
             return _faulted(fault, run, form)
 
 
-def ended_replay(made: Replayed[Any], file: Path, run: str | None, form: Form) -> Shown:
+def ended_replay(made: Replayed[Any], place: Place, run: str | None, form: Form) -> Shown:
     """What a replay ran and saved, then what it came to."""
-    end = ended(made.outcome, file, run, form)
+    end = _ended(made.outcome, place, run, form, lambda: made.questions)
     if form == "json":
         cost = {"performed": made.performed, "answered": made.answered, "saved_seconds": made.saved}
         return evolve(end, text=as_json({**cost, **json.loads(end.text)}))
@@ -68,15 +74,7 @@ def _faulted(fault: Fault, run: str | None, form: Form) -> Shown:
     return Shown(as_json(document), FAILED, error=shown.error)
 
 
-def _asked(asked: tuple[Question, ...], file: Path, run: str | None) -> list[Document]:
-    """The questions of a run that waits, as its journal has them."""
-    if run is None:
-        return [{"key": each.key, "text": each.text, "into": None, "wants": ""} for each in asked]
-    keys = {each.key for each in asked}
-    return [each for key, each in questions(journal_at_rest(file, run)).items() if key in keys]
-
-
-def _waits(asked: list[Document], file: Path, run: str | None, form: Form) -> Shown:
+def _waits(asked: list[Document], place: Place, run: str | None, form: Form) -> Shown:
     if form == "json":
         open_ = [question_document(each) for each in asked]
         return Shown(as_json({"run": run, "status": "waiting", "open": open_}), WAITING)
@@ -86,5 +84,5 @@ def _waits(asked: list[Document], file: Path, run: str | None, form: Form) -> Sh
         lines.append("it is not kept; give it a name with --into, so that it can be answered")
     else:
         key = () if len(asked) == 1 else ("KEY",)
-        lines.append(plain(shlex.join(["lambdacat", "runs", "answer", str(file), run, *key, "ANSWER"])))
+        lines.append(plain(shlex.join(["lambdacat", "runs", "answer", str(place), run, *key, "ANSWER"])))
     return Shown("\n".join(lines), WAITING)

@@ -22,12 +22,12 @@ from lambdacat.interpreters.replaying import fork, replay
 from lambdacat.interpreters.runs import RECORDED, resume, run_durable
 from lambdacat.plan import Plan, Pure
 from lambdacat.runs_cli.ending import ended, ended_replay
-from lambdacat.runs_cli.refusing import check_file, found_in, plainly
+from lambdacat.runs_cli.refusing import check_place, found_in, plainly
 from lambdacat.runs_cli.tables import counted
 from lambdacat.runs_cli.words import Form
 from lambdacat.shown import Shown, UsageError, as_json
 from lambdacat.stopping import stopped_here, until_stopped
-from lambdacat.store.journals import SqliteJournal
+from lambdacat.store.places import KeptJournal, Place, journal_in
 from lambdacat.store.runs_at_rest import NoRun, RunAtRest, journal_at_rest, run_in
 from lambdacat.structure import fold
 from lambdacat.terminal import Observer, plain, progress
@@ -40,7 +40,7 @@ T = TypeVar("T")
 class Going:
     """Which run a command goes on with, and under which plan."""
 
-    file: Path
+    place: Place
     run: str
     plan: str
     """How the command line names it."""
@@ -49,13 +49,13 @@ class Going:
     progress: bool = field(kw_only=True)
     """Whether steps are shown while they run."""
 
-    def journal(self, run: str) -> SqliteJournal:
-        """The journal of a run in the file."""
-        return SqliteJournal(self.file, run_id=run, codecs=codecs_named(self.codecs))
+    def journal(self, run: str) -> KeptJournal:
+        """The journal of a run in the place."""
+        return journal_in(self.place, run, codecs_named(self.codecs))
 
     def hint(self, run: str) -> str:
         """How somebody who stopped a run goes on with it."""
-        words = ["lambdacat", "runs", "resume", str(self.file), run, "--plan", self.plan]
+        words = ["lambdacat", "runs", "resume", str(self.place), run, "--plan", self.plan]
         for option, name in (("--codecs", self.codecs), ("--context", self.context)):
             words += [option, name] if name else []
         return plain(f"to go on: {shlex.join(words)}")
@@ -95,11 +95,11 @@ def begin(going: Going, given: str | None, mode: Literal["async", "sync"]) -> Sh
             outcome = run_durable(plan, value, journal, context, seen)
     else:
         outcome = _conducted(going, plan, journal, lambda seen: _gone(plan, value, journal, context, seen))
-    return ended(outcome, going.file, going.run, "text")
+    return ended(outcome, going.place, going.run, "text")
 
 
 def _gone(
-    plan: Plan[Any, Any], value: Any, journal: SqliteJournal, context: Context, seen: Collection[Observer]
+    plan: Plan[Any, Any], value: Any, journal: KeptJournal, context: Context, seen: Collection[Observer]
 ) -> Coroutine[Any, Any, Outcome[Any]]:
     if value is RECORDED:
         return resume(plan, journal, context=context, observers=seen)
@@ -109,7 +109,7 @@ def _gone(
 @plainly
 def go_on(going: Going, form: Form, *, again: bool) -> Shown:
     """Go on with a run. Errors: ``UsageError`` when it has not begun, or the plan is another."""
-    found = _begun_in(going.file, going.run)
+    found = _begun_in(going.place, going.run)
     plan, context = load(going.plan), context_named(going.context)
     if not again:
         _check_not_aside(found)
@@ -117,17 +117,17 @@ def go_on(going: Going, form: Form, *, again: bool) -> Shown:
     outcome = _conducted(
         going, plan, journal, lambda seen: resume(plan, journal, context=context, observers=seen, again=again)
     )
-    return ended(outcome, going.file, going.run, form)
+    return ended(outcome, going.place, going.run, form)
 
 
 def _begun(going: Going) -> RunAtRest | None:
-    if not going.file.exists():
+    if isinstance(going.place, Path) and not going.place.exists():
         return None
-    check_file(going.file)
+    check_place(going.place)
     try:
-        found = run_in(going.file, going.run)
+        found = run_in(going.place, going.run)
     except (NoRun, Unanswered):
-        return None  # whatever is wrong with the file, opening the journal says so
+        return None  # whatever is wrong with the place, opening the journal says so
     return found if found.entries else None
 
 
@@ -140,7 +140,7 @@ def _check_not_aside(found: RunAtRest) -> None:
 
 
 def _check_input(going: Going, plan: Plan[Any, Any], value: Any) -> None:
-    journal = journal_at_rest(going.file, going.run, codecs_named(going.codecs))
+    journal = journal_at_rest(going.place, going.run, codecs_named(going.codecs))
     past, codecs = past_of(journal), codecs_of(plan, journal)
     assert past is not None
     began = codecs.from_tree(past.begin["input"])
@@ -157,48 +157,48 @@ def _check_input(going: Going, plan: Plan[Any, Any], value: Any) -> None:
 @plainly
 def replayed(going: Going, form: Form, *, changed: tuple[str, ...], into: str | None) -> Shown:
     """Run again with changed steps. Errors: ``UsageError`` for an unknown step, and for a new run that is there."""
-    _begun_in(going.file, going.run)
+    _begun_in(going.place, going.run)
     plan, context = load(going.plan), context_named(going.context)
-    source = journal_at_rest(going.file, going.run, codecs_named(going.codecs))
-    target = None if into is None else going.journal(_free(going.file, into))
+    source = journal_at_rest(going.place, going.run, codecs_named(going.codecs))
+    target = None if into is None else going.journal(_free(going.place, into))
     made = _conducted(
         going, plan, target,
         lambda seen: replay(plan, source, changed=changed, into=target, context=context, observers=seen),
     )  # fmt: skip
-    return ended_replay(made, going.file, into, form)
+    return ended_replay(made, going.place, into, form)
 
 
 @plainly
-def forked(file: Path, run: str, new: str, form: Form, *, at: str) -> Shown:
+def forked(place: Place, run: str, new: str, form: Form, *, at: str) -> Shown:
     """Start a new run from the middle of one. Errors: ``UsageError`` for a key that is not there, or a name that is."""
-    _begun_in(file, run)
-    with closing(SqliteJournal(file, run_id=_free(file, new))) as target:
-        fork(journal_at_rest(file, run), at=at, into=target)
-    made = run_in(file, new)
+    _begun_in(place, run)
+    with closing(journal_in(place, _free(place, new))) as target:
+        fork(journal_at_rest(place, run), at=at, into=target)
+    made = run_in(place, new)
     if form == "json":
         return Shown(as_json({"run": new, "of": run, "at": at, "steps": made.steps}))
-    command = shlex.join(["lambdacat", "runs", "resume", str(file), new, "--plan", "PLAN"])
+    command = shlex.join(["lambdacat", "runs", "resume", str(place), new, "--plan", "PLAN"])
     return Shown(plain(f"run {new!r} has {counted(made.steps, 'step')} of run {run!r}; to go on: {command}"))
 
 
-def _begun_in(file: Path, run: str) -> RunAtRest:
+def _begun_in(place: Place, run: str) -> RunAtRest:
     """A run that has entries. Errors: ``UsageError`` for one that has none."""
-    found = found_in(file, run)
+    found = found_in(place, run)
     if not found.entries:
         raise UsageError(f"run {run!r} has not begun: its process ended before anything was written")
     return found
 
 
-def _free(file: Path, run: str) -> str:
+def _free(place: Place, run: str) -> str:
     """The name, if no run has it. Errors: ``UsageError``."""
     if not run.strip():
         raise UsageError("the new run needs a name")
     try:
-        taken = run_in(file, run).entries > 0
+        taken = run_in(place, run).entries > 0
     except NoRun:
         return run
     if taken:
-        raise UsageError(f"{file} has a run {run!r} already; give the new run a name of its own")
+        raise UsageError(f"{place} has a run {run!r} already; give the new run a name of its own")
     return run
 
 
@@ -208,7 +208,7 @@ def _free(file: Path, run: str) -> str:
 def _conducted(
     going: Going,
     plan: Plan[Any, Any],
-    journal: SqliteJournal | None,
+    journal: KeptJournal | None,
     work: Callable[[Collection[Observer]], Coroutine[Any, Any, T]],
 ) -> T:
     """What comes of the work, on an event loop. Errors: ``Interrupted`` with how to go on."""

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from pathlib import Path
 from typing import ParamSpec
 
 from lambdacat.codec import NotStorable, StateCorrupt
 from lambdacat.fault import Unanswered
+from lambdacat.interpreters.answers import NoQuestion
 from lambdacat.interpreters.journal import JournalCorrupt, RunBusy, RunSetAside
 from lambdacat.interpreters.replaying import NoEntry
-from lambdacat.interpreters.runs import NoQuestion
 from lambdacat.place import PlanError
 from lambdacat.shown import FAILED, Shown, UsageError
-from lambdacat.store.runs_at_rest import NoJournal, NoRun, RunAtRest, run_in
+from lambdacat.store.places import Database, Place
+from lambdacat.store.rows import NoJournal
+from lambdacat.store.runs_at_rest import NoRun, RunAtRest, run_in
 
 P = ParamSpec("P")
 
@@ -44,19 +45,19 @@ def _line(error: Exception) -> str:
     return " ".join("; ".join((str(error), *getattr(error, "__notes__", ()))).split())
 
 
-def found_in(file: Path, run: str) -> RunAtRest:
-    """One run of a file that is there. Errors: ``UsageError``, and those of ``run_in``."""
-    check_file(file)
-    return run_in(file, run)
+def found_in(place: Place, run: str) -> RunAtRest:
+    """One run of a place that is there. Errors: ``UsageError``, and those of ``run_in``."""
+    check_place(place)
+    return run_in(place, run)
 
 
-def check_file(file: Path) -> None:
+def check_place(place: Place) -> None:
     """Errors: ``UsageError`` when there is no such file."""
-    if file.is_file():
+    if isinstance(place, Database) or place.is_file():
         return
-    if file.exists():
-        raise UsageError(f"{file} is no file")
+    if place.exists():
+        raise UsageError(f"{place} is no file")
     from lambdacat.commands import close
 
-    here = [each.name for each in file.parent.glob("*") if each.is_file()]
-    raise UsageError(f"no such file: {file}{close(file.name, here)}")
+    here = [each.name for each in place.parent.glob("*") if each.is_file()]
+    raise UsageError(f"no such file: {place}{close(place.name, here)}")

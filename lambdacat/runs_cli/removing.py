@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from pathlib import Path
 
-from lambdacat.runs_cli.refusing import check_file, plainly
+from lambdacat.runs_cli.refusing import check_place, plainly
 from lambdacat.runs_cli.tables import amount, counted, run_document, runs_table
 from lambdacat.runs_cli.words import Form
 from lambdacat.shown import Shown, UsageError, as_json
-from lambdacat.store.runs_at_rest import Removed, RunAtRest, Status, file_size, named_runs, old_runs, remove
+from lambdacat.store.places import Place
+from lambdacat.store.runs_at_rest import Removed, RunAtRest, Status, named_runs, old_runs, remove, size_of
 from lambdacat.terminal import plain
 
 MONTH = 30 * 86400.0
@@ -19,7 +19,7 @@ ENDED: tuple[Status, ...] = ("success", "failure")
 
 @plainly
 def pruned(
-    file: Path,
+    place: Place,
     form: Form,
     *,
     names: tuple[str, ...],
@@ -28,19 +28,19 @@ def pruned(
     dry_run: bool,
 ) -> Shown:
     """Remove runs by name, or by age and status. Errors: ``UsageError`` for both at once, and for one that is owned."""
-    check_file(file)
+    check_place(place)
     if names and (seconds is not None or statuses is not None):
         raise UsageError("--run removes the runs that it names, whatever their age and status; leave the others out")
     if names:
-        chosen = named_runs(file, names)
+        chosen = named_runs(place, names)
     else:
-        chosen = old_runs(file, ENDED if statuses is None else statuses, MONTH if seconds is None else seconds)
+        chosen = old_runs(place, ENDED if statuses is None else statuses, MONTH if seconds is None else seconds)
     if dry_run:
-        size = file_size(file)
+        size = size_of(place)
         done = Removed(runs=chosen, kept=(), before=size, after=size, large="")
     else:
-        done = remove(file, chosen)
-    return _document(done, dry_run) if form == "json" else _text(done, file, dry_run)
+        done = remove(place, chosen)
+    return _document(done, dry_run) if form == "json" else _text(done, place, dry_run)
 
 
 def _document(done: Removed, dry_run: bool) -> Shown:
@@ -55,12 +55,12 @@ def _document(done: Removed, dry_run: bool) -> Shown:
     return Shown(as_json(document))
 
 
-def _text(done: Removed, file: Path, dry_run: bool) -> Shown:
+def _text(done: Removed, place: Place, dry_run: bool) -> Shown:
     lines = [runs_table(done.runs), ""] if done.runs else []
     lines.append(f"{'would remove' if dry_run else 'removed'} {_runs(done.runs)}")
     if not dry_run and done.runs:
         why = f" (not made smaller: {done.large}; the space is used again)" if done.large else ""
-        lines.append(plain(f"{file} took {amount(done.before)} and takes {amount(done.after)} now{why}"))
+        lines.append(plain(f"{place} took {amount(done.before)} and takes {amount(done.after)} now{why}"))
     stops = "would stop" if dry_run else "stops"
     owners = [run.owner for run in done.runs if run.owner is not None]
     lines += [f"process {owner} has one of them and {stops} when it next writes" for owner in owners]

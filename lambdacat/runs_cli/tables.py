@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from lambdacat.interpreters.history import NOT_NONE
+from lambdacat.interpreters.in_flight import InFlight
 from lambdacat.interpreters.journal import Document
 from lambdacat.store.runs_at_rest import RunAtRest
 from lambdacat.terminal import plain
@@ -170,6 +172,11 @@ def _json(tree: object) -> str:
     return json.dumps(tree, ensure_ascii=False)
 
 
+def in_flight_table(steps: Sequence[InFlight]) -> str:
+    """One line a step, with the key that tells a service which call it was."""
+    return table(("step", "key", "idempotency key"), [(each.name, each.key, each.idempotency_key) for each in steps])
+
+
 # --- questions -------------------------------------------------------------------------------------------------------
 
 
@@ -183,7 +190,8 @@ def wish(asked: Document) -> str:
     """What kind of answer a question wants."""
     if asked["into"] is None:
         return "yes or no"
-    return f"{asked['wants'] or 'a value'} for {asked['into']}"
+    wants = "a value" if asked["wants"] in ("", NOT_NONE) else asked["wants"]
+    return f"{wants} for {asked['into']}"
 
 
 def question_document(asked: Document) -> dict[str, Any]:

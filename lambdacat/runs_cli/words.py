@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
-from lambdacat.arguments import age, count, path
+from lambdacat.arguments import age, count, place
 
 if TYPE_CHECKING:
     from lambdacat.shown import Shown
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 Form = Literal["text", "json"]
 Command = Callable[[argparse.Namespace], "Shown"]
 
+FILE = "the journal file, or the address of a PostgreSQL database: postgresql://user@host/name"
 PLAN = "the plan of the run: package.module:plan or path/to/file.py:plan"
 CONTEXT = "what the plan's tasks may ask for: module:name of a Context, of a mapping, or of a function that gives one"
 CODECS = "the Codecs that the journal was written with, or a sequence for Codecs: package.module:codecs"
@@ -36,6 +37,7 @@ examples:
   lambdacat runs replay runs.db monday --plan flows.py:publish --changed write
   lambdacat runs fork runs.db monday tuesday --at 2
   lambdacat runs prune runs.db --older-than 30d --dry-run
+  lambdacat runs list postgresql://me@example.org/runs
 """
 
 _REMOVABLE = ("success", "failure", "unfinished", "set-aside", "damaged")
@@ -58,7 +60,7 @@ def runs_words(parser: argparse.ArgumentParser, common: argparse.ArgumentParser)
 
     def command(name: str, what: Command, summary: str, *, run: bool = True) -> argparse.ArgumentParser:
         added = commands.add_parser(name, help=summary, description=f"{summary.capitalize()}.", parents=[common])
-        added.add_argument("file", metavar="FILE", type=path, help="the journal file")
+        added.add_argument("file", metavar="FILE", type=place, help=FILE)
         if run:
             added.add_argument("run", metavar="RUN", help="the name of the run")
         added.add_argument(
@@ -67,7 +69,7 @@ def runs_words(parser: argparse.ArgumentParser, common: argparse.ArgumentParser)
         added.set_defaults(command=what)
         return added
 
-    command("list", _list, "list the runs of a journal file", run=False)
+    command("list", _list, "list the runs of a journal", run=False)
     _show_words(command("show", _show, "show what a run has done, and what it asks"))
     _resume_words(command("resume", _resume, "go on with a run; nothing that is done is done again"))
     _answer_words(command("answer", _answer, "answer what a run asks; it goes on when it is resumed"))
@@ -113,7 +115,7 @@ def _replay_words(command: argparse.ArgumentParser) -> None:
     _context_words(command)
     add = command.add_argument
     add("--changed", action="append", required=True, metavar="STEP", help="a step that has changed; may be repeated")
-    add("--into", metavar="NEW_RUN", help="keep the new run in the file, under this name")
+    add("--into", metavar="NEW_RUN", help="keep the new run there, under this name")
     _progress_words(command)
 
 
@@ -135,7 +137,7 @@ def _prune_words(command: argparse.ArgumentParser) -> None:
 def journal_words(command: argparse.ArgumentParser) -> None:
     """Teach ``run`` to keep a journal."""
     add = command.add_argument
-    add("--journal", type=path, metavar="FILE", help="make it a durable run, kept in this file; needs --run-id")
+    add("--journal", type=place, metavar="FILE", help=f"make it a durable run, kept there: {FILE}; needs --run-id")
     add("--run-id", metavar="RUN", help="the name of the run; one that is there already goes on, with its own input")
     add("--codecs", metavar="NAME", help=CODECS)
     _progress_words(command)

@@ -1,7 +1,7 @@
 """What agents carry from step to step: a memory with bounds, beliefs whose order of evidence cannot be seen."""
 
 from lambdacat.state.agent import BELIEFS, DATA, MEMORY, PROFILE, SCRATCH, AgentState
-from lambdacat.state.belief_plans import bayes, decay, observe, refresh
+from lambdacat.state.belief_plans import bayes, decay, observe, read_entropy, read_probability, read_strongest, refresh
 from lambdacat.state.beliefs import Belief, Beliefs, decayed, decayed_until, inferred, log_ratio, observed, refreshed
 from lambdacat.state.capacity import Capacity, LeastRecent, LeastUsed, Oldest
 from lambdacat.state.compaction import compacted, leaving
@@ -52,6 +52,9 @@ __all__ = [  # noqa: RUF022
     "bayes",
     "decay",
     "refresh",
+    "read_probability",
+    "read_entropy",
+    "read_strongest",
     "believes",
     "undecided",
     "remembered",

@@ -1,10 +1,11 @@
-"""Observing and fading as plans: steps on the beliefs that a lens reaches."""
+"""Observing, fading and reading as plans: steps on the beliefs that a lens reaches."""
 
 from __future__ import annotations
 
 from typing import Any, TypeVar, overload
 
 from lambdacat.optics import Lens
+from lambdacat.place import PlanError
 from lambdacat.plan import Plan
 from lambdacat.state.acts import step
 from lambdacat.state.agent import BELIEFS, AgentState
@@ -22,6 +23,7 @@ from lambdacat.state.beliefs import (
     refreshed,
 )
 from lambdacat.state.origin import Origin
+from lambdacat.state.verdicts import Held, entropy, probability, strongest, whole
 
 S = TypeVar("S")
 
@@ -51,6 +53,18 @@ def _decay_by(beliefs: Beliefs, half_life: float, seconds: float, origin: Origin
 
 def _refresh(beliefs: Beliefs, origin: Origin) -> Beliefs:
     return refreshed(beliefs, origin.when)
+
+
+def _probability(beliefs: Beliefs, claim: str, origin: Origin) -> float:
+    return probability(beliefs, claim)
+
+
+def _entropy(beliefs: Beliefs, claim: str | None, origin: Origin) -> float:
+    return entropy(beliefs, claim)
+
+
+def _strongest(beliefs: Beliefs, n: int | None, origin: Origin) -> tuple[Held, ...]:
+    return strongest(beliefs, n)
 
 
 # --- the plans -------------------------------------------------------------------------------------------------------
@@ -123,3 +137,57 @@ def refresh(*, beliefs: Lens[S, Beliefs]) -> Plan[S, S]: ...
 def refresh(*, beliefs: Any = BELIEFS) -> Plan[Any, Any]:
     """Read evidence by its age now, for beliefs that have a half-life. Law: commutes with every step that observes."""
     return step("refresh", _refresh, beliefs, ())
+
+
+# --- reading ---------------------------------------------------------------------------------------------------------
+
+
+@overload
+def read_probability(
+    claim: str | Lens[AgentState, str], *, into: Lens[AgentState, float]
+) -> Plan[AgentState, AgentState]: ...
+@overload
+def read_probability(claim: str | Lens[S, str], *, into: Lens[S, float], beliefs: Lens[S, Beliefs]) -> Plan[S, S]: ...
+def read_probability(claim: Any, *, into: Any, beliefs: Any = BELIEFS) -> Plan[Any, Any]:
+    """Put the ``probability`` of a claim into the place of ``into``. It only reads beliefs: branches may side by side.
+
+    Here and in the next ones, evidence that ages is read at the latest time that the beliefs know: ``refresh`` first.
+    """
+    return step(f"probability {claim!r}", _probability, beliefs, (_claim(claim),), _place(into))
+
+
+@overload
+def read_entropy(
+    claim: str | Lens[AgentState, str] | None = None, *, into: Lens[AgentState, float]
+) -> Plan[AgentState, AgentState]: ...
+@overload
+def read_entropy(
+    claim: str | Lens[S, str] | None = None, *, into: Lens[S, float], beliefs: Lens[S, Beliefs]
+) -> Plan[S, S]: ...
+def read_entropy(claim: Any = None, *, into: Any, beliefs: Any = BELIEFS) -> Plan[Any, Any]:
+    """Put the ``entropy`` of a claim, or of all together, into the place of ``into``. Units: bits."""
+    which = None if claim is None else _claim(claim)
+    name = "entropy" if claim is None else f"entropy {claim!r}"
+    return step(name, _entropy, beliefs, (which,), _place(into))
+
+
+@overload
+def read_strongest(
+    n: int | None = None, *, into: Lens[AgentState, tuple[Held, ...]]
+) -> Plan[AgentState, AgentState]: ...
+@overload
+def read_strongest(
+    n: int | None = None, *, into: Lens[S, tuple[Held, ...]], beliefs: Lens[S, Beliefs]
+) -> Plan[S, S]: ...
+def read_strongest(n: Any = None, *, into: Any, beliefs: Any = BELIEFS) -> Plan[Any, Any]:
+    """Put the ``strongest`` claims, the ``n`` furthest from even or all, into the place of ``into``.
+
+    Errors: ``ValueError`` for an ``n`` that is no number of claims.
+    """
+    return step("strongest" if n is None else f"strongest {n}", _strongest, beliefs, (whole(n),), _place(into))
+
+
+def _place(into: Any) -> Any:
+    if not isinstance(into, Lens):
+        raise PlanError(f"what is read goes into a place of the state, given by a lens, not into {into!r}")
+    return into

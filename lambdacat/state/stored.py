@@ -13,6 +13,7 @@ from lambdacat.state.forgets import Forgets
 from lambdacat.state.logged import LoggedMap
 from lambdacat.state.memory import Entry, Memory, Newest, Refuse
 from lambdacat.state.origin import Origin
+from lambdacat.state.verdicts import Held
 
 
 def _ours(cls: Any, **options: Any) -> Codec:
@@ -23,7 +24,7 @@ def _ours(cls: Any, **options: Any) -> Codec:
 STATE_CODECS: Final[tuple[Codec, ...]] = (
     # Written as the plain map, whose form has one order whatever the run.
     _ours(LoggedMap, encode=LoggedMap.plain, decode=LoggedMap),
-    *map(_ours, (AgentState, Memory, Entry, Forgets, Origin, Upkeep, Beliefs, Belief)),
+    *map(_ours, (AgentState, Memory, Entry, Forgets, Origin, Upkeep, Beliefs, Belief, Held)),
     *map(_ours, (Capacity, Oldest, LeastUsed, LeastRecent, Refuse, Newest)),
 )
 """The classes of this package that a state may hold: ``Codecs(*STATE_CODECS, MyClass)``."""

@@ -65,11 +65,17 @@ class Held(NamedTuple):
 
 def strongest(beliefs: Beliefs, n: int | None = None, *, now: float | None = None) -> tuple[Held, ...]:
     """The ``n`` claims that are furthest from even, for or against, or all; of equal ones the first by name."""
-    if n is not None and (type(n) is not int or n < 0):
-        raise ValueError(f"strongest wants a number of claims, not {n!r}")
+    whole(n)
     found = [(claim, log_odds(beliefs, claim, now=now)) for claim in beliefs.claims]
     found.sort(key=lambda row: (-abs(row[1]), row[0]))
     return tuple(Held(claim, odds, likelihood(odds)) for claim, odds in found[:n])
+
+
+def whole(n: object) -> int | None:
+    """``n`` if it is a number of claims, or None for all. Errors: ``ValueError``."""
+    if n is None or (type(n) is int and n >= 0):
+        return n
+    raise ValueError(f"strongest wants a number of claims, not {n!r}")
 
 
 class Reason(NamedTuple):

@@ -13,8 +13,8 @@ from typing import Any, Literal, final
 
 from lambdacat.codec import Codec, Codecs
 from lambdacat.fault import Unanswered
-from lambdacat.interpreters.journal import JournalCorrupt, RunBusy
-from lambdacat.store.heads import Heads
+from lambdacat.interpreters.journal import JournalCorrupt, RunBusy, near
+from lambdacat.store.heads import Head, Heads
 from lambdacat.store.leases import Heartbeat, Lease, Owner, check_terms
 from lambdacat.store.sqlite_file import transaction
 
@@ -99,22 +99,42 @@ class SqliteJournal:
 
     def entries(self) -> Iterable[bytes]:
         """Every entry so far. Errors: ``JournalCorrupt`` when the end of what was acknowledged is missing."""
+        found, head = self._read() if self.path.exists() else ([], self._missed())
+        if head is not None and (lost := head.lost(found)):
+            raise JournalCorrupt(f"run {self.run_id!r} in {self.path}: {lost}; restore the file from a copy")
+        return found
+
+    def _read(self) -> tuple[list[bytes], Head | None]:
         with self._asking() as database:
             # The head first: it may lag behind the journal, and must not be ahead of what is read.
             missed = None if self._heads is None or self._run_number(database) else self._heads.missed()
             number = self._run_number(database)
             head = self._heads.read(number) if self._heads is not None and number else missed
             rows = database.execute("select entry from entries where run=? order by seq", (number,))
-            found = [row[0] for row in rows]
-        if head is not None and (lost := head.lost(found)):
-            raise JournalCorrupt(f"run {self.run_id!r} in {self.path}: {lost}; restore the file from a copy")
-        return found
+            return [row[0] for row in rows], head
 
     def answers(self) -> Mapping[str, bytes]:
         """Every answer."""
+        if not self.path.exists():
+            return {}
         with self._asking() as database:
             number = self._run_number(database)
             return dict(database.execute("select key, value from answers where run=?", (number,)).fetchall())
+
+    def missing(self) -> str:
+        """Why there is no such run; empty when there is one, also when it was lost: reading it says how."""
+        if self._missed() is not None:
+            return ""
+        if not self.path.exists():
+            return f"there is no file {self.path}"
+        with self._asking() as database:
+            if self._run_number(database):
+                return ""
+            known = [row[0] for row in database.execute("select run from runs order by number desc limit 1000")]
+        return f"{self.path} has no run {self.run_id!r}; {near(self.run_id, known)}"
+
+    def _missed(self) -> Head | None:
+        return None if self._heads is None else self._heads.missed()
 
     # Writing -------------------------------------------------------------------------------------------------------
 

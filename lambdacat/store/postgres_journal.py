@@ -4,59 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from hashlib import blake2b
-from math import ceil
 from typing import Literal, LiteralString, final
 
 from lambdacat.codec import Codec, Codecs
 from lambdacat.fault import Unanswered
-from lambdacat.interpreters.journal import JournalCorrupt, RunBusy
+from lambdacat.interpreters.journal import RunBusy, near
 from lambdacat.store.kept import Kept
 from lambdacat.store.leases import Heartbeat, Lease, Owner, check_terms
 
 try:
     import psycopg
-    from psycopg import errors, sql
-    from psycopg.conninfo import conninfo_to_dict, make_conninfo
+    from psycopg import sql
 
     from lambdacat.store.patient import Patient
+    from lambdacat.store.postgres_tables import TABLES, called, digest, identifiers, patient, plainly, text, version
 except ImportError as error:
     raise ImportError("PostgresJournal needs a client: pip install 'lambdacat[postgres]'") from error
 
-_VERSION = "lambdacat journal 1"
-
-_TABLES = """
-create table {runs} (
-    number bigint generated always as identity primary key,
-    id bytea not null unique,
-    run text not null,
-    created timestamptz not null default clock_timestamp(),
-    updated timestamptz not null default clock_timestamp(),
-    epoch bigint not null default 0,
-    owner text not null default '',
-    deadline double precision not null default 0,
-    crashes bigint not null default 0,
-    reached bigint not null default 0,
-    aside text not null default ''
-);
-create table {entries} (
-    run bigint not null references {runs} on delete cascade,
-    seq bigint not null,
-    entry bytea not null,
-    primary key (run, seq)
-);
-create table {answers} (
-    run bigint not null references {runs} on delete cascade,
-    id bytea not null,
-    key bytea not null,
-    value bytea not null,
-    at timestamptz not null default clock_timestamp(),
-    primary key (run, id)
-);
-comment on table {runs} is {version};
-"""
 _ENTRIES = "select entry from {entries} join {runs} on number = {entries}.run where id = %s order by seq"
 _ANSWERS = "select key, value from {answers} join {runs} on number = {answers}.run where {runs}.id = %s"
+_KNOWN = "select number from {runs} where id = %s"
+_LATEST = "select run from {runs} order by number desc limit 1000"
 _BEGIN = "insert into {runs} (id, run) values (%s, %s) on conflict do nothing"
 # The row is locked, so that what is read of it holds until it is changed.
 _LEASE = """
@@ -86,12 +54,8 @@ _ANSWER = """
 insert into {answers} (run, id, key, value) select number, %s, %s, %s from {runs} where id = %s
 on conflict do nothing
 """
-# Asked of the catalog itself: to_regclass remembers that there was no table until the transaction ends.
-_SAID = """
-select obj_description(oid, 'pg_class') from pg_class where relname = %s and pg_table_is_visible(oid)
-"""
 _QUERIES: tuple[LiteralString, ...] = (
-    _TABLES, _ENTRIES, _ANSWERS, _BEGIN, _LEASE, _COUNT, _TAKE, _RENEW, _RELEASE, _APPEND, _ANSWER,
+    TABLES, _ENTRIES, _ANSWERS, _KNOWN, _LATEST, _BEGIN, _LEASE, _COUNT, _TAKE, _RENEW, _RELEASE, _APPEND, _ANSWER,
 )  # fmt: skip
 
 
@@ -127,15 +91,10 @@ class PostgresJournal:
         self.lease_seconds = lease_seconds
         self.table = table
         self.seconds = seconds
-        self._dsn = make_conninfo(dsn, **{"connect_timeout": ceil(seconds), **conninfo_to_dict(dsn)})
-        names = {
-            "runs": sql.Identifier(table),
-            "entries": sql.Identifier(f"{table}_entries"),
-            "answers": sql.Identifier(f"{table}_answers"),
-            "version": sql.Literal(_VERSION),
-        }
+        self._dsn = patient(dsn, seconds)
+        names = identifiers(table)
         self._queries = {query: sql.SQL(query).format(**names) for query in _QUERIES}
-        self._id = _digest(run_id)
+        self._id = digest(run_id)
         self._kept = Kept(self._connected, psycopg.Connection.close)
         self._number = 0
         self._next = 0
@@ -145,9 +104,7 @@ class PostgresJournal:
     @property
     def name(self) -> str:
         """Server, database and table."""
-        parts = conninfo_to_dict(self._dsn)
-        server = f"{parts.get('host') or 'localhost'}:{parts.get('port') or 5432}"
-        return f"postgresql://{server}/{parts.get('dbname') or parts.get('user') or ''} {self.table}"
+        return called(self._dsn, self.table)
 
     def __repr__(self) -> str:
         return f"PostgresJournal({self.name!r}, run_id={self.run_id!r})"
@@ -157,13 +114,27 @@ class PostgresJournal:
     def entries(self) -> Iterable[bytes]:
         """Every entry so far."""
         with self._asking() as connection:
+            if self._version(connection) is None:
+                return []
             return [row[0] for row in connection.execute(self._queries[_ENTRIES], (self._id,))]
 
     def answers(self) -> Mapping[str, bytes]:
         """Every answer."""
         with self._asking() as connection:
+            if self._version(connection) is None:
+                return {}
             rows = connection.execute(self._queries[_ANSWERS], (self._id,)).fetchall()
-        return {_text(key): value for key, value in rows}
+        return {text(key): value for key, value in rows}
+
+    def missing(self) -> str:
+        """Why there is no such run; empty when there is one."""
+        with self._asking() as connection:
+            if self._version(connection) is None:
+                return f"{self.name} has no runs"
+            if connection.execute(self._queries[_KNOWN], (self._id,)).fetchall():
+                return ""
+            known = [row[0] for row in connection.execute(self._queries[_LATEST])]
+        return f"{self.name} has no run {self.run_id!r}; {near(self.run_id, known)}"
 
     # Writing -------------------------------------------------------------------------------------------------------
 
@@ -187,16 +158,19 @@ class PostgresJournal:
     def answer(self, key: str, value: bytes) -> bool:
         """Keep an answer, if it is the first."""
         raw = key.encode(errors="surrogatepass")
-        with self._asking() as connection, connection.transaction():
-            connection.execute(self._queries[_BEGIN], (self._id, self.run_id))
-            done = connection.execute(self._queries[_ANSWER], (_digest(key), raw, value, self._id))
-            return done.rowcount == 1
+        with self._asking() as connection:
+            self._make_tables(connection)
+            with connection.transaction():
+                connection.execute(self._queries[_BEGIN], (self._id, self.run_id))
+                done = connection.execute(self._queries[_ANSWER], (digest(key), raw, value, self._id))
+                return done.rowcount == 1
 
     # Owning --------------------------------------------------------------------------------------------------------
 
     def acquire(self, *, again: bool = False) -> int:
         """Own the run. Errors: ``RunBusy``, ``RunSetAside``."""
         with self._asking() as connection:
+            self._make_tables(connection)
             with connection.transaction():
                 connection.execute(self._queries[_BEGIN], (self._id, self.run_id))
                 [(number, now, *row)] = connection.execute(self._queries[_LEASE], (self._id,)).fetchall()
@@ -234,7 +208,7 @@ class PostgresJournal:
     @contextmanager
     def _asking(self) -> Iterator[Patient]:
         """The connection; what goes wrong with it, by name."""
-        with self._named(), self._kept.used() as connection:
+        with plainly(self.name), self._kept.used() as connection:
             try:
                 yield connection
             except (psycopg.OperationalError, psycopg.InterfaceError):
@@ -246,21 +220,8 @@ class PostgresJournal:
                 if not self._epoch:
                     self._kept.drop()
 
-    @contextmanager
-    def _named(self) -> Iterator[None]:
-        try:
-            yield
-        except (errors.DataCorrupted, errors.IndexCorrupted, errors.UndefinedColumn) as error:
-            raise JournalCorrupt(f"{self.name} is no journal, or not whole any more: {error}") from error
-        except psycopg.Error as error:
-            raise Unanswered(f"the journal {self.name}", str(error).strip() or type(error).__name__) from error
-
     def _connected(self) -> Patient:
-        return Patient.to(self._dsn, self.seconds, self._prepare)
-
-    def _prepare(self, connection: Patient) -> None:
-        self._make_durable(connection)
-        self._make_tables(connection)
+        return Patient.to(self._dsn, self.seconds, self._make_durable)
 
     def _make_durable(self, connection: Patient) -> None:
         if self.durability == "normal":
@@ -285,25 +246,7 @@ class PostgresJournal:
             # Two that make one table at once would trip over each other, "if not exists" or not.
             connection.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"lambdacat {self.table}",))
             if self._version(connection) is None:
-                connection.execute(self._queries[_TABLES])
+                connection.execute(self._queries[TABLES])
 
     def _version(self, connection: Patient) -> str | None:
-        """What the tables say that they are; None when there are none. Errors: ``JournalCorrupt`` for others."""
-        found = connection.execute(_SAID, (self.table,)).fetchall()
-        if not found:
-            return None
-        [(said,)] = found
-        if said != _VERSION:
-            raise JournalCorrupt(
-                f"{self.name} is {said or 'a table of something else'}, and this program wants {_VERSION}"
-            )
-        return _VERSION
-
-
-def _digest(text: str) -> bytes:
-    """What a row is found by: names may be longer than an index can hold."""
-    return blake2b(text.encode(errors="surrogatepass"), digest_size=32).digest()
-
-
-def _text(key: bytes) -> str:
-    return key.decode(errors="surrogatepass")
+        return version(connection, self.table, self.name)

@@ -1,41 +1,40 @@
-"""A journal file seen from outside: which runs are in it, how far each has come, and which of them may go.
+"""Journals seen from outside: which runs a file or a database has, how far each has come, and which of them may go.
 
-Nothing here owns a run. Reading leaves the file as it is; what is removed is removed only if it still is as it was
+Nothing here owns a run. Reading leaves a place as it is; what is removed is removed only if it still is as it was
 looked at.
 """
 
 from __future__ import annotations
 
-import os
-import sqlite3
-import time
-from collections.abc import Collection, Iterator
-from contextlib import closing, contextmanager
-from difflib import get_close_matches
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, cast, final
-from urllib.parse import quote
+from typing import Literal, TypeAlias, assert_never, cast, final
 
 from attrs import evolve, field, frozen
 
 from lambdacat.codec import Codecs
-from lambdacat.fault import Unanswered
-from lambdacat.interpreters.journal import JournalCorrupt, MemoryJournal, Past, RunBusy, RunSetAside, past_of
-from lambdacat.store.heads import Heads
-from lambdacat.store.journals import _check_tables, _named, opened
+from lambdacat.interpreters.journal import (
+    JournalCorrupt,
+    MemoryJournal,
+    Past,
+    RunBusy,
+    RunSetAside,
+    near,
+    past_of,
+)
 from lambdacat.store.leases import Lease, Owner
+from lambdacat.store.places import Database, Place
+from lambdacat.store.rows import Removing, Row, Rows
+from lambdacat.store.rows_in_file import reading_file, removing_from_file
 
 Status: TypeAlias = Literal["running", "unfinished", "waiting", "success", "failure", "set-aside", "damaged"]
 """``waiting``: nothing can be done before somebody answers. ``unfinished``: to resume it would get it further.
 ``damaged``: an entry is not what was written."""
 
 
-class NoJournal(JournalCorrupt):
-    """A file that no journal has written."""
-
-
 class NoRun(KeyError):
-    """A journal file has no run of that name."""
+    """A place has no run of that name."""
 
     def __str__(self) -> str:
         # A KeyError shows the repr of its message.
@@ -45,7 +44,7 @@ class NoRun(KeyError):
 @final
 @frozen(kw_only=True)
 class RunAtRest:
-    """One run of a file, as it was when somebody looked."""
+    """One run of a place, as it was when somebody looked."""
 
     run: str
     status: Status
@@ -69,103 +68,84 @@ class RunAtRest:
     entries: int
     epoch: int
     number: int = field(repr=False)
-    """Of its row in the file."""
+    """Of its row."""
 
 
 # --- reading ---------------------------------------------------------------------------------------------------------
 
 
-def runs_in(path: Path) -> tuple[RunAtRest, ...]:
-    """The runs of a file at one moment, oldest first. Errors: ``NoJournal``, ``Unanswered``."""
-    with _reading(path) as database:
-        return () if database is None else _runs(database)
+@contextmanager
+def _reading(place: Place, run: str = "") -> Iterator[Rows | None]:
+    """What stands in a place at one moment, ``run`` being the one whose entries are wanted; None when it is empty."""
+    match place:
+        case Path():
+            with reading_file(place, run) as in_file:
+                yield in_file
+        case Database():
+            from lambdacat.store.rows_in_database import reading_database
+
+            with reading_database(place) as in_database:
+                yield in_database
+        case _:
+            assert_never(place)
 
 
-def run_in(path: Path, run: str) -> RunAtRest:
-    """One run of a file. Errors: ``NoRun`` with the nearest name there is, ``NoJournal``, ``Unanswered``."""
-    known: list[str] = []
-    with _reading(path) as database:
-        if database is not None:
-            for found in _runs(database, "where run=?", (run,)):
-                return found
-            known = [row[0] for row in database.execute("select run from runs order by number desc")]
-    near = get_close_matches(run, known, n=1, cutoff=0.5)
-    if near:
-        hint = f"did you mean {near[0]!r}?"
-    else:
-        hint = f"it has {', '.join(map(repr, known[:5]))}{', ...' * (len(known) > 5)}" if known else "it is empty"
-    raise NoRun(f"{path} has no run {run!r}; {hint}")
+def runs_in(place: Place) -> tuple[RunAtRest, ...]:
+    """The runs of a place at one moment, oldest first. Errors: ``NoJournal``, ``Unanswered``."""
+    with _reading(place) as rows:
+        return () if rows is None else _runs(rows, rows.every())
 
 
-def journal_at_rest(path: Path, run: str, codecs: Codecs | None = None) -> MemoryJournal:
-    """The journal of one run as it stands, apart from the file. Errors: ``NoRun``, ``JournalCorrupt``, ``Unanswered``.
+def run_in(place: Place, run: str) -> RunAtRest:
+    """One run of a place. Errors: ``NoRun`` with the nearest name there is, ``NoJournal``, ``Unanswered``."""
+    with _reading(place) as rows:
+        for found in () if rows is None else _runs(rows, rows.named(run)):
+            return found
+        known = [] if rows is None else rows.names()
+    raise NoRun(f"{place} has no run {run!r}; {near(run, known)}")
+
+
+def journal_at_rest(place: Place, run: str, codecs: Codecs | None = None) -> MemoryJournal:
+    """The journal of one run as it stands, apart from its place. Errors: ``NoRun``, ``JournalCorrupt``, ``Unanswered``.
 
     Whoever reads it through ``past_of`` has it checked from the first entry to the last.
     """
-    found = run_in(path, run)
-    # What was said to be safe is read first: an owner may write more meanwhile.
-    head = Heads(path).read(found.number)
-    entries = [row[0] for row in _rows(path, "select entry from entries where run=? order by seq", found.number)]
-    if head is not None and (lost := head.lost(entries)):
-        raise JournalCorrupt(f"run {run!r} in {path}: {lost}; restore the file from a copy")
+    found = run_in(place, run)
     copy = MemoryJournal(run, codecs=codecs or ())
-    copy.append_all(entries)
-    for key, value in _rows(path, "select key, value from answers where run=?", found.number):
-        copy.answer(key, value)
+    with _reading(place, run) as rows:
+        entries = [] if rows is None else rows.entries(found.number)
+        if rows is not None and (lost := rows.lost(found.number, entries)):
+            raise JournalCorrupt(f"run {run!r} in {place}: {lost}; restore the file from a copy")
+        copy.append_all(entries)
+        for key, value, _ in () if rows is None else rows.answers(found.number):
+            copy.answer(key, value)
     return copy
 
 
-def _rows(path: Path, query: str, number: int) -> list[Any]:
-    with _reading(path) as database:
-        return [] if database is None else database.execute(query, (number,)).fetchall()
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[sqlite3.Connection | None]:
-    """The file at one moment; None when a journal has been opened there and nothing was written yet."""
-    with _named(path), closing(_opened_to_read(path)) as database:
-        database.execute("begin")
-        tables = {row[0] for row in database.execute("select name from sqlite_master where type='table'")}
-        if tables and not {"runs", "entries", "answers"} <= tables:
-            raise NoJournal(f"{path} is no journal, it is another database")
-        _check_tables(database, path)
-        yield database if tables else None
-
-
-def _opened_to_read(path: Path) -> sqlite3.Connection:
-    if not path.is_file():
-        raise Unanswered(f"the journal {path}", "there is no such file")
-    with path.open("rb") as file:
-        if file.read(16) not in (b"SQLite format 3\0", b""):
-            raise NoJournal(f"{path} is no journal")
-    # Without write access the log's index cannot be made; without a log there is nobody who could be writing.
-    alone = not os.access(path.parent, os.W_OK) and not path.with_name(path.name + "-wal").exists()
-    mode = "mode=ro&immutable=1" if alone else "mode=ro"
-    return sqlite3.connect(f"file:{quote(str(path))}?{mode}", uri=True, timeout=10.0, isolation_level=None)
+def size_of(place: Place) -> int:
+    """What a place takes on disk. Units: bytes."""
+    with _reading(place) as rows:
+        return 0 if rows is None else rows.size()
 
 
 # --- how far a run has come ------------------------------------------------------------------------------------------
 
-_ROWS = "select number, run, created, updated, epoch, owner, deadline, crashes, reached, aside from runs"
 
-
-def _runs(database: sqlite3.Connection, where: str = "", given: tuple[Any, ...] = ()) -> tuple[RunAtRest, ...]:
+def _runs(rows: Rows, found: Sequence[Row]) -> tuple[RunAtRest, ...]:
     by = Owner.this()
-    rows = database.execute(f"{_ROWS} {where} order by number", given).fetchall()
-    return tuple(_at_rest(database, by, *row) for row in rows)
+    return tuple(_at_rest(rows, by, row) for row in found)
 
 
-def _at_rest(
-    database: sqlite3.Connection, by: Owner, number: int, run: str, created: object, updated: object, *lease: Any
-) -> RunAtRest:
-    entries = [row[0] for row in database.execute("select entry from entries where run=? order by seq", (number,))]
-    answers = database.execute("select key, length(value), at from answers where run=?", (number,)).fetchall()
+def _at_rest(rows: Rows, by: Owner, row: Row) -> RunAtRest:
+    number, run, created, updated, *lease = row
+    entries, answers = rows.entries(number), rows.answers(number)
+    kept = (*entries, *(value for _, value, _ in answers))
     seen = RunAtRest(
         run=run,
         status="damaged",
         steps=0,
         questions=0,
-        size=sum(map(len, entries)) + sum(size for _, size, _ in answers),
+        size=sum(len(each) for each in kept if isinstance(each, (bytes, str))),
         created=_instant(created),
         updated=max(map(_instant, (updated, *(at for _, _, at in answers)))),
         owner=None,
@@ -179,8 +159,8 @@ def _at_rest(
     copy = MemoryJournal(run)
     copy.append_all(entries)
     try:
-        past = past_of(copy)
-        return _owned(_told(seen, past, {key for key, _, _ in answers}), Lease(*lease, here=len(entries)), by)
+        told = _told(seen, past_of(copy), {key for key, _, _ in answers})
+        return _owned(told, Lease(*lease, here=len(entries)), by, rows)
     except JournalCorrupt:
         return seen
 
@@ -212,16 +192,17 @@ def _told(seen: RunAtRest, past: Past | None, given: set[str]) -> RunAtRest:
     )
 
 
-def _owned(seen: RunAtRest, lease: Lease, by: Owner) -> RunAtRest:
+def _owned(seen: RunAtRest, lease: Lease, by: Owner, rows: Rows) -> RunAtRest:
     """The run with who owns it, or why nobody does."""
-    refusal = (taken := lease.taken(seen.run, by, 1.0, again=False)).refusal
+    taken = lease.taken(seen.run, by, 1.0, again=False, now=rows.now(), far=rows.far)
+    refusal = taken.refusal
     owner = Owner.parse(lease.owner) if lease.owner else None
     found = evolve(seen, epoch=lease.epoch, crashes=taken.crashes)
     if isinstance(refusal, RunBusy):
         found = evolve(found, status="running", busy=str(refusal))
     elif isinstance(refusal, RunSetAside) and seen.status not in ("success", "failure"):
         found = evolve(found, status="set-aside", aside=taken.aside)
-    if owner is not None and (found.busy or owner.alive()):
+    if owner is not None and (found.busy or owner.alive(far=rows.far)):
         found = evolve(found, owner=owner.number)
     return found
 
@@ -232,76 +213,81 @@ def _owned(seen: RunAtRest, lease: Lease, by: Owner) -> RunAtRest:
 @final
 @frozen(kw_only=True)
 class Removed:
-    """What was removed from a file, and what that came to."""
+    """What was removed from a place, and what that came to."""
 
     runs: tuple[RunAtRest, ...]
     kept: tuple[RunAtRest, ...]
     """Runs that somebody has taken up or answered since they were looked at."""
     before: int
-    """Units: bytes of the file, here and in ``after``."""
+    """Units: bytes on disk, here and in ``after``."""
     after: int
     large: str
-    """Why the file could not be made smaller; its free space is used again. Empty when it was."""
+    """Why the place could not be made smaller; its free space is used again. Empty when it was."""
 
 
-def old_runs(path: Path, statuses: Collection[Status], seconds: float) -> tuple[RunAtRest, ...]:
-    """The runs of these statuses that nothing has happened to for so long. Law: none is owned, and none waits."""
-    now = time.time()
+@contextmanager
+def _removing(place: Place) -> Iterator[Removing]:
+    match place:
+        case Path():
+            with removing_from_file(place) as in_file:
+                yield in_file
+        case Database():
+            from lambdacat.store.rows_in_database import removing_from_database
+
+            with removing_from_database(place) as in_database:
+                yield in_database
+        case _:
+            assert_never(place)
+
+
+def old_runs(place: Place, statuses: Collection[Status], seconds: float) -> tuple[RunAtRest, ...]:
+    """The runs of these statuses that nothing has happened to for so long. Law: none is owned, and none waits.
+
+    Units: ``seconds`` on the clock that dated them: of a database its server's.
+    """
+    with _reading(place) as rows:
+        if rows is None:
+            return ()
+        now = rows.wall()
+        found = _runs(rows, rows.every())
     return tuple(
-        run for run in runs_in(path)
+        run for run in found
         if run.status in statuses and run.status not in ("running", "waiting") and run.owner is None
         and now - run.updated >= seconds
     )  # fmt: skip
 
 
-def named_runs(path: Path, names: Collection[str]) -> tuple[RunAtRest, ...]:
+def named_runs(place: Place, names: Collection[str]) -> tuple[RunAtRest, ...]:
     """The runs of these names. Errors: ``NoRun``."""
-    return tuple(run_in(path, name) for name in dict.fromkeys(names))
+    return tuple(run_in(place, name) for name in dict.fromkeys(names))
 
 
-def remove(path: Path, runs: Collection[RunAtRest]) -> Removed:
-    """Take runs out of a file and give the space back. Law: a run that somebody took up since it was looked at stays.
+def remove(place: Place, runs: Collection[RunAtRest]) -> Removed:
+    """Take runs out of a place and give the space back. Law: a run that somebody took up since it was looked at stays.
 
-    One that was owned already goes, and its owner stops at its next entry. While another run is going on the file is
-    not made smaller, because its steps would have to wait for that.
+    One that was owned already goes, and its owner stops at its next entry. While another run is going on a file is not
+    made smaller, because its steps would have to wait for that.
     """
-    before = file_size(path)
+    before = size_of(place)
     gone: list[RunAtRest] = []
     kept: list[RunAtRest] = []
-    with _named(path), closing(opened(path, create=False)) as database:
+    with _removing(place) as rows:
         for run in runs:
-            (gone if _removed(database, path, run) else kept).append(run)
-        large = _shrunk(database) if gone else "nothing was removed"
-    return Removed(runs=tuple(gone), kept=tuple(kept), before=before, after=file_size(path), large=large)
+            (gone if _removed(rows, run) else kept).append(run)
+        large = _shrunk(rows) if gone else "nothing was removed"
+    return Removed(runs=tuple(gone), kept=tuple(kept), before=before, after=size_of(place), large=large)
 
 
-def file_size(path: Path) -> int:
-    """What a journal takes on disk, with what belongs to it. Units: bytes."""
-    files = (path.with_name(path.name + suffix) for suffix in ("", "-wal", "-heads"))
-    return sum(file.stat().st_size for file in files if file.exists())
-
-
-def _removed(database: sqlite3.Connection, path: Path, run: RunAtRest) -> bool:
-    with database:
-        database.execute("begin immediate")
-        found = _runs(database, "where number=?", (run.number,))
+def _removed(rows: Removing, run: RunAtRest) -> bool:
+    with rows.locked(run.number):
+        found = _runs(rows, rows.numbered(run.number))
         if not found or (run.owner is None and found != (run,)):
             return False
-        for table, column in (("entries", "run"), ("answers", "run"), ("runs", "number")):
-            database.execute(f"delete from {table} where {column}=?", (run.number,))
-        # Before the commit: a head that is missing says nothing, and one without a run would say something wrong.
-        Heads(path).forget(run.number)
+        rows.delete(run.number)
     return True
 
 
-def _shrunk(database: sqlite3.Connection) -> str:
+def _shrunk(rows: Removing) -> str:
     """Give free space back to the file system; says why that could not be."""
-    busy = [run.run for run in _runs(database, "where owner<>''") if run.status == "running"]
-    if busy:
-        return f"run {busy[0]!r} is going on"
-    try:
-        database.execute("vacuum")
-        database.execute("pragma wal_checkpoint(truncate)")
-    except sqlite3.OperationalError as error:
-        return str(error)
-    return ""
+    busy = [run.run for run in _runs(rows, rows.owned()) if run.status == "running"]
+    return f"run {busy[0]!r} is going on" if busy else rows.shrunk()

@@ -87,10 +87,15 @@ def _refused(wanted: type[Exception], act: Callable[[], object]) -> None:
 
 
 def a_run_that_nobody_began_has_no_entries(opens: Opens, draw: Draw) -> None:
-    """``entries()`` of a new name is empty, and stays so when it was read."""
+    """``entries()`` of a new name is empty, and stays so when it was read; where it can be ``missing``, it is."""
     name = _fresh()
-    _check(opens, name, ())
-    _check(opens, name, ())
+    for _ in range(2):
+        _check(opens, name, ())
+        with _handles(opens, name) as (journal,):
+            assert getattr(journal, "missing", lambda: "perhaps")(), f"{name!r} is there, and nobody began it"
+    _keep(opens, name, b"an entry")
+    with _handles(opens, name) as (journal,):
+        assert not getattr(journal, "missing", str)(), f"{name!r} has an entry, and is said to be missing"
 
 
 def entries_come_back_as_they_were_and_in_order(opens: Opens, draw: Draw) -> None:
