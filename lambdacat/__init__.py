@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from lambdacat.effects.monad import Monad
     from lambdacat.effects.state import State
     from lambdacat.effects.writer import Writer
-    from lambdacat.event import Emitted, Ended, Event, Finished, Retrying, Span, Started, Trace
+    from lambdacat.event import Emitted, Ended, Event, Finished, Retrying, Span, Started, Total, Trace
     from lambdacat.fault import (
         ActionFailed,
         AllFailed,
@@ -81,7 +81,7 @@ else:
             "interpreters.run": "run",
             "effects.state": "State",
             "effects.writer": "Writer",
-            "event": "Emitted Ended Event Finished Retrying Span Started Trace",
+            "event": "Emitted Ended Event Finished Retrying Span Started Total Trace",
             "interpreters.arun": "arun",
             "interpreters.check": "Finding check",
             "interpreters.journal": "Journal JournalCorrupt MemoryJournal RunBusy RunSetAside",
@@ -213,6 +213,7 @@ __all__ = [  # noqa: RUF022
     "render",
     "Span",
     "Trace",
+    "Total",
     "Started",
     "Retrying",
     "Emitted",

@@ -21,6 +21,7 @@ from lambdacat import (
     Plan,
     Stopped,
     TimedOut,
+    Total,
     bind,
     choose,
     collect,
@@ -275,6 +276,8 @@ class Moments:
     """A trace."""
 
     spans: tuple[Moment, ...]
+    left_out: int = 0
+    totals: tuple[Total, ...] = ()
 
 
 ROW = re.compile(r"  #\d+;(?:[^\W_]|[ ,=+/!?'_]|#\d+;)* :(?:done, |crit, |active, )?(?:milestone, )?s\d+, \d+, \d+")
