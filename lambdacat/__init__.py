@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from lambdacat.asking import approve, ask, sleep_until
     from lambdacat.drawing import render
     from lambdacat.effects.concurrent import GraceExceeded
+    from lambdacat.effects.cut_off import CleanupFailed
     from lambdacat.effects.monad import Monad
     from lambdacat.effects.state import State
     from lambdacat.effects.writer import Writer
@@ -77,6 +78,7 @@ else:
             "footprints": "Footprint FootprintConflict footprint",
             "schedule": "Exponential Fixed Schedule",
             "effects.concurrent": "GraceExceeded",
+            "effects.cut_off": "CleanupFailed",
             "effects.monad": "Monad",
             "interpreters.run": "run",
             "effects.state": "State",
@@ -175,6 +177,7 @@ __all__ = [  # noqa: RUF022
     "PlanError",
     "FootprintConflict",
     "GraceExceeded",
+    "CleanupFailed",
     "Key",
     "Context",
     "Limits",

@@ -48,7 +48,7 @@ class WatchedDirect(Direct):
         if recorder.bundles and segment.plain and not self.bounds:
             return self.marked(recorder, segment, value, stack)
         for index, leaf in enumerate(segment.leaves):
-            if self.bounds and (late := self.expired()) is not None:
+            if self.bounds and (late := self.expired(value, stack)) is not None:
                 return late
             row = leaf_row(recorder, segment, leaf, value, stack)
             try:
@@ -79,10 +79,10 @@ class WatchedDirect(Direct):
             return state
         return LEAVE, made, stack
 
-    def expired(self) -> State | None:
+    def expired(self, value: Any, stack: Any) -> State | None:
         """As ``Direct.expired``, with the open spans cut off."""
         open_ = list(self.bounds)
-        state = super().expired()
+        state = super().expired(value, stack)
         if state is not None:
             owner = open_[len(self.bounds)]
             self.env.recorder.cancelled(self.env.at, owner.stack)
@@ -149,7 +149,8 @@ def watched_driver(driver: Any) -> Any:
                 if type(made) is Fell:
                     state = fallen(segment, made, stack)
                     recorder.finish(row, "failed", fault=state[1])
-                    return state
+                    lost: State = await self.lost(state)
+                    return lost
                 recorder.finish(row, "succeeded", made)
                 value = made
             return LEAVE, value, stack
