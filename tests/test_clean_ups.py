@@ -145,7 +145,7 @@ def test_a_loser_whose_clean_up_fails_is_warned_about(on: Runner, shape: str) ->
 def test_a_loser_that_fails_by_itself_is_nobodys(on: Runner) -> None:
     race = parallel(late("bad", 1), later, late("worse", 1), policy=FIRST_COMPLETED, join=collect)
     assert on(lambda: arun(race, 1)) == Success((2,))
-    bad = task(blocking="inline")(lambda n: 1 // 0)
+    bad: AnyPlan = task(blocking="inline")(lambda n: 1 // 0)
     race = parallel(up >> identity, *[when(lambda n: True, bad)] * 9, policy=FIRST_COMPLETED, join=collect)
     assert on(lambda: arun(race, 1)) == Success((2,))
 

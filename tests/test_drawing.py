@@ -128,7 +128,7 @@ def node_kinds() -> set[type]:
     for found in walk_packages(lambdacat.__path__, "lambdacat."):
         if not found.name.endswith("__main__"):
             import_module(found.name)
-    rest, classes = [Plan], set[type]()
+    rest, classes = list[Any]([Plan]), set[type]()
     while rest:
         below = rest.pop().__subclasses__()
         rest.extend(below)
