@@ -87,6 +87,12 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation("effects/concurrent.py", "            self.holds, self.lacks = False, True\n            self.env.permits.release()\n        turn =", "            pass\n        turn ="),
     Mutation("effects/direct.py", "        self.let_go(owner.turns)\n", ""),
     Mutation("effects/direct.py", "            self.let_go(0, error)\n            raise", "            raise"),
+    # what is cut off
+    Mutation("effects/concurrent.py", "            self.reached = (segment, value)\n            raise", "            raise"),
+    Mutation("effects/concurrent.py", "        if self.called_off():", "        if False:"),
+    Mutation("effects/cut_off.py", "sorted(asides, key=lambda aside: aside[0])", "list(asides)"),
+    Mutation("effects/cut_off.py", "if any(isinstance(error, cancelled) for cause", "if any(True for cause"),
+    Mutation("interpreters/keeping.py", "self.count <= keep", "self.count < keep"),
     # merge
     Mutation("merging.py", "    if len(tips) > 1:\n        raise Conflict", "    if len(tips) > 2:\n        raise Conflict"),
     Mutation("merging.py", "            made = combine(base, made, tip)", "            made = combine(base, tip, made)"),
@@ -200,6 +206,10 @@ def guards(mutation: Mutation) -> tuple[Guard, ...]:
         return (("tests/test_outside_cancellation.py",), CONCURRENT)
     if mutation.file.startswith("guard/") or any(word in mutation.old for word in (".turns", "let_go", ".lacks")):
         return (("tests/test_limiters.py",),)
+    if mutation.file == "effects/cut_off.py" or any(word in mutation.old for word in ("self.reached", "called_off")):
+        return (("tests/test_clean_ups.py",),)
+    if mutation.file == "interpreters/keeping.py":
+        return (("tests/test_kept_traces.py",),)
     if mutation.file.startswith("state/"):
         return (("tests/test_memory.py",),)
     if mutation.file in ("effects/branches.py", "effects/on_asyncio.py"):
