@@ -497,7 +497,7 @@ print(marks[1] - marks[0], len(trace.spans), trace.left_out)
 """
 
 
-@pytest.mark.parametrize("n", [30_000, pytest.param(1_000_000, marks=pytest.mark.sweep)])
+@pytest.mark.parametrize("n", [15_000, pytest.param(1_000_000, marks=pytest.mark.sweep)])
 @pytest.mark.parametrize("way", ["traced", "asyncio", "trio"])
 def test_a_traced_loop_of_which_some_is_kept_uses_constant_memory(way: str, n: int) -> None:
     """R-S3: at most 5 MB more, in a program of its own."""
