@@ -198,6 +198,8 @@ def guards(mutation: Mutation) -> tuple[Guard, ...]:
     """The tests that guard a file; the likeliest first."""
     if mutation.file.startswith("codec/"):
         return (tuple(f"tests/test_codec{name}.py" for name in ("", "_refusals", "_classes", "_changes")),)
+    if mutation.file == "interpreters/keeping.py":
+        return (("tests/test_kept_traces.py",),)
     if mutation.file.startswith(DURABLE):
         files = ("tests/test_ownership.py", "tests/test_journals.py", "tests/test_journal_damage.py")
         durable = (JOURNALS, ("tests/test_durable.py",), files)
@@ -208,8 +210,6 @@ def guards(mutation: Mutation) -> tuple[Guard, ...]:
         return (("tests/test_limiters.py",),)
     if mutation.file == "effects/cut_off.py" or any(word in mutation.old for word in ("self.reached", "called_off")):
         return (("tests/test_clean_ups.py",),)
-    if mutation.file == "interpreters/keeping.py":
-        return (("tests/test_kept_traces.py",),)
     if mutation.file.startswith("state/"):
         return (("tests/test_memory.py",),)
     if mutation.file in ("effects/branches.py", "effects/on_asyncio.py"):
