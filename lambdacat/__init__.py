@@ -21,11 +21,12 @@ if TYPE_CHECKING:
     from lambdacat.asking import approve, ask, sleep_until
     from lambdacat.drawing import render
     from lambdacat.effects.concurrent import GraceExceeded
+    from lambdacat.effects.cut_off import CleanupFailed
     from lambdacat.effects.ledger import BudgetOverrun
     from lambdacat.effects.monad import Monad
     from lambdacat.effects.state import State
     from lambdacat.effects.writer import Writer
-    from lambdacat.event import Emitted, Ended, Event, Finished, Retrying, Span, Started, Trace
+    from lambdacat.event import Emitted, Ended, Event, Finished, Retrying, Span, Started, Total, Trace
     from lambdacat.fault import (
         ActionFailed,
         AllFailed,
@@ -85,12 +86,13 @@ else:
             "secret": "keep_secret",
             "effects.concurrent": "GraceExceeded",
             "effects.ledger": "BudgetOverrun",
+            "effects.cut_off": "CleanupFailed",
             "effects.monad": "Monad",
             "guard.cached": "Store",
             "interpreters.run": "run",
             "effects.state": "State",
             "effects.writer": "Writer",
-            "event": "Emitted Ended Event Finished Retrying Span Started Trace",
+            "event": "Emitted Ended Event Finished Retrying Span Started Total Trace",
             "interpreters.arun": "arun",
             "interpreters.check": "Finding check",
             "interpreters.journal": "Journal JournalCorrupt MemoryJournal RunBusy RunSetAside",
@@ -188,6 +190,7 @@ __all__ = [  # noqa: RUF022
     "PlanError",
     "FootprintConflict",
     "GraceExceeded",
+    "CleanupFailed",
     "Key",
     "Context",
     "Limits",
@@ -232,6 +235,7 @@ __all__ = [  # noqa: RUF022
     "render",
     "Span",
     "Trace",
+    "Total",
     "Started",
     "Retrying",
     "Emitted",

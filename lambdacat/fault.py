@@ -63,7 +63,7 @@ class _Faulted(_AtNode):
     input: object = field(default=None, eq=False)
     """What the node was given."""
     also: tuple[Fault, ...] = ()
-    """What siblings ended with in the same tick."""
+    """What siblings ended with in the same tick, and what the clean-up of cancelled ones raised."""
     _last: object = field(default=_UNSET, eq=False, repr=False, alias="last")
 
     @property

@@ -120,6 +120,12 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation("effects/concurrent.py", "            self.holds, self.lacks = False, True\n            self.env.permits.release()\n        held =", "            pass\n        held ="),
     Mutation("effects/direct.py", "        self.let_go(owner.turns)\n", ""),
     Mutation("effects/direct.py", "            self.let_go(0, error)\n            raise", "            raise"),
+    # what is cut off
+    Mutation("effects/concurrent.py", "            self.reached = (segment, value)\n            raise", "            raise"),
+    Mutation("effects/concurrent.py", "        if self.called_off():", "        if False:"),
+    Mutation("effects/cut_off.py", "sorted(asides, key=lambda aside: aside[0])", "list(asides)"),
+    Mutation("effects/cut_off.py", "if any(isinstance(error, cancelled) for cause", "if any(True for cause"),
+    Mutation("interpreters/keeping.py", "self.count <= keep", "self.count < keep"),
     # merge
     Mutation("merging.py", "    if len(tips) > 1:\n        raise Conflict", "    if len(tips) > 2:\n        raise Conflict"),
     Mutation("merging.py", "            made = combine(base, made, tip)", "            made = combine(base, tip, made)"),
@@ -228,6 +234,8 @@ def guards(mutation: Mutation) -> tuple[Guard, ...]:
     """The tests that guard a file; the likeliest first."""
     if mutation.file.startswith("codec/"):
         return (tuple(f"tests/test_codec{name}.py" for name in ("", "_refusals", "_classes", "_changes")),)
+    if mutation.file == "interpreters/keeping.py":
+        return (("tests/test_kept_traces.py",),)
     if mutation.file.startswith(DURABLE):
         files = ("tests/test_ownership.py", "tests/test_journals.py", "tests/test_journal_damage.py")
         durable = (JOURNALS, ("tests/test_durable.py",), files)
@@ -238,6 +246,8 @@ def guards(mutation: Mutation) -> tuple[Guard, ...]:
         return (("tests/test_limiters.py",), ("tests/test_guards.py",))
     if mutation.file == "effects/ledger.py" or any(word in mutation.old for word in BUDGETS):
         return (("tests/test_guards.py",),)
+    if mutation.file == "effects/cut_off.py" or any(word in mutation.old for word in ("self.reached", "called_off")):
+        return (("tests/test_clean_ups.py",),)
     if mutation.file.startswith("state/"):
         return (("tests/test_memory.py",),)
     if mutation.file in ("effects/branches.py", "effects/on_asyncio.py"):

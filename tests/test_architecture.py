@@ -52,6 +52,7 @@ LOOPS: dict[str, tuple[str, str]] = {
     "effects/concurrent.py": ("anyio", "waits, scopes and threads that both loops have"),
     "effects/branches.py": ("asyncio", "branches as tasks of asyncio"),
     "effects/cancelling.py": ("anyio asyncio", "how tasks of asyncio are cancelled"),
+    "effects/cut_off.py": ("anyio", "asks which exception is a cancellation"),
     "effects/on_asyncio.py": ("anyio asyncio", "deadlines, threads and whole runs on asyncio"),
     "effects/on_trio.py": ("anyio trio", "branches as tasks of trio"),
     "guard/rate.py": ("anyio", "waits for the next turn"),

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol
 from uuid import UUID
 
+import anyio
 import pytest
 from attrs import field, frozen, make_class
 from rpds import HashTrieMap
@@ -28,6 +29,8 @@ from lambdacat import (
     Quorum,
     Schedule,
     Stopped,
+    TimedOut,
+    arun,
     bind,
     check,
     dry_run,
@@ -37,6 +40,8 @@ from lambdacat import (
     lens,
     loop_while,
     parallel,
+    pure,
+    run,
     schedule,
     sequence,
     task,
@@ -73,6 +78,10 @@ judge = step("judge", DRAFT, SCORE)
 plain = step("plain")
 
 
+def keep(value: Any) -> Any:
+    return value
+
+
 def next_plan(_: Any) -> Plan[Any, Any]:
     return plain
 
@@ -88,6 +97,24 @@ def test_a_sound_program_has_no_findings() -> None:
 
 def test_an_unbounded_loop() -> None:
     assert rules(plain >> loop_while(bool, plain)) == [("unbounded-loop", (1,))]
+    assert rules(loop_while(bool, plain, at_most=9)) == []
+
+
+def test_a_loop_that_a_timeout_ends_is_bounded() -> None:
+    loop = loop_while(bool, plain)
+    assert rules((plain >> loop).timeout(5)) == rules(parallel(plain, loop, timeout=5)) == []
+    # One around a turn, or beside the loop, ends no loop.
+    assert rules(loop_while(bool, plain.timeout(5))) == [("unbounded-loop", ())]
+    assert rules(plain.timeout(5) >> loop) == [("unbounded-loop", (1,))]
+    assert rules(loop_while(bool, loop.timeout(5))) == [("unbounded-loop", ())]
+
+
+@pytest.mark.parametrize("body", [plain, pure(keep), plain >> pure(keep), when(bool, plain)], ids=repr)
+def test_a_timeout_ends_a_loop_that_never_waits(body: Any) -> None:
+    """What the rule relies on."""
+    plan = loop_while(lambda value: True, body).timeout(0.01)
+    assert isinstance(run(plan, 1).failure(), TimedOut)
+    assert isinstance(anyio.run(arun, plan, 1).failure(), TimedOut)
 
 
 class Always(Schedule):

@@ -2,6 +2,7 @@
 
 import gc
 import random
+import subprocess
 import sys
 import time
 import tracemalloc
@@ -454,10 +455,58 @@ def test_a_loop_uses_constant_memory_at_full_count(name: str, kind: str) -> None
 @rounds
 @pytest.mark.parametrize("name", ["traced", "atraced on asyncio", "atraced on trio"])
 def test_a_traced_loop_keeps_its_spans_and_little_else(name: str, n: int) -> None:
-    """R-S3: a trace is not sampled, so it grows with the rounds, by what a span is made of."""
+    """R-S3: a trace that is kept whole grows with the rounds, by what a span is made of."""
     kept = growth(name, inc, n)
     print(f"{name}: {kept:.0f} bytes a round of one span")
     assert 100 < kept < 700
+
+
+MILLION = """
+import re, resource, sys
+from pathlib import Path
+from lambdacat import atraced, loop_while, pure, task, traced, when
+from lambdacat.testing import virtual_run
+
+way, n = sys.argv[1], int(sys.argv[2])
+
+def up(k):
+    return k + 1
+
+def resident():
+    # Where there is one, what is held now: the other is the most that there ever was.
+    status = Path("/proc/self/status")
+    if status.exists():
+        return int(re.search(r"VmRSS:\\s+(\\d+) kB", status.read_text())[1])
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // (1024 if sys.platform == "darwin" else 1)
+
+marks = []
+
+def going_on(k):
+    if k in (n // 10, n - 1):
+        marks.append(resident())
+    return k < n
+
+body = when(lambda k: k % 2 == 0, task(blocking="inline")(up), otherwise=pure(up))
+loop = loop_while(going_on, body)
+if way == "traced":
+    trace = traced(loop, keep=100)(0).log
+else:
+    trace = virtual_run(atraced(loop, keep=100), 0, backend=way).log
+assert [total.count for total in trace.totals] == [1, n, n // 2, n // 2], trace.totals
+print(marks[1] - marks[0], len(trace.spans), trace.left_out)
+"""
+
+
+@pytest.mark.parametrize("n", [15_000, pytest.param(1_000_000, marks=pytest.mark.sweep)])
+@pytest.mark.parametrize("way", ["traced", "asyncio", "trio"])
+def test_a_traced_loop_of_which_some_is_kept_uses_constant_memory(way: str, n: int) -> None:
+    """R-S3: at most 5 MB more, in a program of its own."""
+    said = subprocess.run([sys.executable, "-c", MILLION, way, str(n)], capture_output=True, text=True, check=True)
+    grown, kept, left_out = map(int, said.stdout.split())
+    print(f"{way}: {n} rounds, +{grown} kB, {kept} spans kept and {left_out} left out")
+    assert grown <= 5_000
+    assert kept + left_out == 2 * n + 1
+    assert kept <= 3 * 200 + 400
 
 
 @pytest.mark.parametrize(

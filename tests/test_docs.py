@@ -93,6 +93,11 @@ def test_every_snippet_runs(page: Path, monkeypatch: pytest.MonkeyPatch) -> None
                 same(shown, commanded(command), where)
 
 
+def test_the_first_program_fits_on_a_hand() -> None:
+    first = next(block for block in blocks(ROOT / "README.md") if block.kind == "python")
+    assert len(first.text.splitlines()) <= 15
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_link_leads_somewhere(page: Path) -> None:
     targets = LINK.findall(FENCE.sub("", page.read_text(encoding="utf-8")))

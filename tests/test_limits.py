@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 import tracemalloc
+from math import inf
 from typing import Any
 
 import anyio
@@ -18,13 +19,12 @@ from untyped import AnyPlan, arun, focus, gather, parallel, pure, run
 from lambdacat import Limits, Success, collect, each, task
 
 
-@really_on_both
-def test_five_hundred_blocking_tasks_on_two_threads_complete_and_leave_the_loop_alone(on: Runner) -> None:
-    """R-L1."""
+def lagging(on: Runner, blocking: Any, count: int = 500) -> tuple[float, float]:
+    """How late a loop is beside so many sync steps, at p99, and how long they took. Units: seconds."""
     running, peak, lock = [0], [0], threading.Lock()
     lags: list[float] = []
 
-    def blocking(n: int) -> int:
+    def step(n: int) -> int:
         with lock:
             running[0] += 1
             peak[0] = max(peak[0], running[0])
@@ -33,25 +33,47 @@ def test_five_hundred_blocking_tasks_on_two_threads_complete_and_leave_the_loop_
             running[0] -= 1
         return n
 
-    async def main() -> Any:
+    async def main() -> tuple[Any, float]:
         async with anyio.create_task_group() as group:
 
             async def ticking() -> None:
                 while True:
                     start = time.perf_counter()
-                    await anyio.sleep(0.005)
-                    lags.append(time.perf_counter() - start - 0.005)
+                    await anyio.sleep(0.001)
+                    lags.append(time.perf_counter() - start - 0.001)
 
             group.start_soon(ticking)
-            outcome = await arun(gather(*[task(blocking)] * 500), 1, limits=Limits(threads=2))
+            await anyio.sleep(0.01)
+            start = time.perf_counter()
+            outcome = await arun(gather(*[task(blocking=blocking)(step)] * count), 1, limits=Limits(threads=2))
+            took = time.perf_counter() - start
+            await anyio.sleep(0.01)
             group.cancel_scope.cancel()
-        return outcome
+        return outcome, took
 
-    assert on(main) == Success((1,) * 500)
+    outcome, took = on(main)
+    assert outcome == Success((1,) * count)
     lags.sort()
-    print(f"loop lag: median {lags[len(lags) // 2] * 1e3:.1f} ms, p99 {lags[int(len(lags) * 0.99)] * 1e3:.1f} ms")
+    late = lags[int(len(lags) * 0.99)]
+    print(f"loop lag: median {lags[len(lags) // 2] * 1e3:.1f} ms, p99 {late * 1e3:.1f} ms, of {took * 1e3:.0f} ms")
     assert peak[0] <= 2
-    assert lags[len(lags) // 2] < 0.1
+    return late, took
+
+
+@pytest.mark.parametrize("goal", [inf, pytest.param(0.02, marks=pytest.mark.sweep)])
+@really_on_both
+def test_five_hundred_blocking_tasks_on_two_threads_leave_the_loop_alone(on: Runner, goal: float) -> None:
+    """R-L1: at p99 a fifth of what they take at most; in the sweep 20 ms. A busy machine gets five tries."""
+    tries = (lagging(on, "thread") for _ in range(5))
+    assert any(late <= min(took / 5, goal) for late, took in tries)
+
+
+@really_on_both
+def test_on_the_loop_itself_they_would_hold_it_up(on: Runner) -> None:
+    """What the test above measures is seen where it is."""
+    late, took = lagging(on, "inline", 200)
+    assert late > took / 3
+    assert late > 0.02
 
 
 @really_on_both
@@ -225,12 +247,12 @@ def test_many_runs_leave_no_memory_behind() -> None:
     really_on_asyncio(lambda: main(50))
     gc.collect()
     before = tracemalloc.get_traced_memory()[0]
-    really_on_asyncio(lambda: main(300))
+    really_on_asyncio(lambda: main(150))
     gc.collect()
     grown = tracemalloc.get_traced_memory()[0] - before
     tracemalloc.stop()
-    print(f"{grown} bytes after 300 more runs")
-    assert grown < 100_000
+    print(f"{grown} bytes after 150 more runs")
+    assert grown < 50_000
 
 
 @pytest.mark.parametrize(

@@ -42,8 +42,8 @@ async def slow(n):
 
 @task
 def slow_here(n):
-    say("+")
     try:
+        say("+")
         time.sleep(30)
     finally:
         say("-")

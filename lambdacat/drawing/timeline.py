@@ -45,12 +45,36 @@ class SpanLike(Protocol):
         """Which part of each focus over several it was in, outermost first, as an index and of how many."""
 
 
+class TotalLike(Protocol):
+    """What a timeline reads of the executions of one node, drawn or not. Units: ``seconds``."""
+
+    @property
+    def name(self) -> str:
+        """The words of the node."""
+
+    @property
+    def count(self) -> int:
+        """How many there were."""
+
+    @property
+    def seconds(self) -> float:
+        """What they add up to."""
+
+
 class TraceLike(Protocol):
     """Anything with spans."""
 
     @property
     def spans(self) -> Sequence[SpanLike]:
         """In the order they began."""
+
+    @property
+    def left_out(self) -> int:
+        """How many there were besides."""
+
+    @property
+    def totals(self) -> Sequence[TotalLike]:
+        """Of each node, with what was left out."""
 
 
 _UNITS = ((10.0, 1.0, "s"), (0.01, 1e3, "ms"), (0.00001, 1e6, "us"), (0.0, 1e9, "ns"))
@@ -68,6 +92,12 @@ def _origin(spans: Sequence[SpanLike]) -> tuple[float, float]:
     """When the first span began, and how long it is from there to the last end."""
     start = min((span.start for span in spans), default=0.0)
     return start, max((span.end for span in spans), default=0.0) - start
+
+
+def _counted(trace: TraceLike) -> str:
+    """How many spans are drawn, and of how many: a picture of some says that it is one."""
+    drawn = len(trace.spans)
+    return f"{drawn} of {drawn + trace.left_out} spans" if trace.left_out else f"{drawn} spans"
 
 
 def _label(span: SpanLike, above: SpanLike | None) -> str:
@@ -105,7 +135,7 @@ def gantt(trace: TraceLike) -> str:
     start, total = _origin(trace.spans)
     # Four digits at least: the axis counts whole units.
     scale, unit = next((scale, unit) for least, scale, unit in _UNITS[1:] if total >= least)
-    lines = ["gantt", f"  title {len(trace.spans)} spans, in {unit}", "  dateFormat x", "  axisFormat %Q"]
+    lines = ["gantt", f"  title {_counted(trace)}, in {unit}", "  dateFormat x", "  axisFormat %Q"]
     for row, (span, above, _) in enumerate(_tree(trace.spans)):
         began, ended = round((span.start - start) * scale), round((span.end - start) * scale)
         point = "milestone, " if began == ended else ""
@@ -126,12 +156,20 @@ def bars(trace: TraceLike) -> str:
     spans = trace.spans
     start, total = _origin(spans)
     scale, unit = next((scale, unit) for least, scale, unit in _UNITS if total >= least)
-    lines = [f"{len(spans)} spans in {total * scale:.4g} {unit}: when each began, how long it took"]
+    lines = [f"{_counted(trace)} in {total * scale:.4g} {unit}: when each began, how long it took"]
     for span, above, level in _tree(spans):
         began, took = f"{(span.start - start) * scale:.4g}", f"{(span.end - span.start) * scale:.4g} {unit}"
         indent = "  " * min(level, _DEEPEST)
         lines.append(f"|{_bar(span, start, total)}| {began:>8} {took:>12}  {indent}{_label(span, above)}")
+    if trace.left_out:
+        lines.append(f"{trace.left_out} spans are not drawn; with them there were")
+        lines.extend(f"{one.count:>12} of {plain(one.name)}, {_seconds(one.seconds)} in all" for one in trace.totals)
     return "\n".join(lines) + "\n"
+
+
+def _seconds(seconds: float) -> str:
+    scale, unit = next((scale, unit) for least, scale, unit in _UNITS if seconds >= least)
+    return f"{seconds * scale:.4g} {unit}"
 
 
 def _bar(span: SpanLike, start: float, total: float) -> str:

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from lambdacat.effects.cancelling import LOOK_AGAIN, STOPPING, Task, outlast, shielded, stack_of
 from lambdacat.effects.concurrent import Defect, warn_overrun
-from lambdacat.fault import Waiting
+from lambdacat.effects.cut_off import Aside
+from lambdacat.fault import Waiting, settled
 from lambdacat.machine.fork import EDGE, Fork, Turn
 from lambdacat.machine.meaning import SEQUENCE
 from lambdacat.machine.ops import fallen
 from lambdacat.machine.segment import Fell, Segment, straight
 from lambdacat.plan import Parallel, Plan, Sequence
-from lambdacat.policy import Entry, Quorum, Race
+from lambdacat.policy import All, Entry, Quorum, Race
 
 if TYPE_CHECKING:
     from lambdacat.effects.on_asyncio import OnAsyncio
@@ -30,7 +31,7 @@ class Branches:
     """The tasks of one fork."""
 
     __slots__ = (
-        "cuts", "defect", "done", "driver",
+        "broken", "cuts", "defect", "done", "driver",
         "entries", "expired", "factory", "fork", "held", "loop", "overrun", "running", "stack", "started",
         "waiter",
     )  # fmt: skip
@@ -53,6 +54,8 @@ class Branches:
         self.defect: BaseException | None = None
         """What ends the program, from the clean-up of a branch that was cancelled."""
         self.expired = False
+        self.broken: list[Aside] = []
+        """What branches ended with that nobody waited for: their clean-up raised."""
         # Who watches, counts or keeps a journal must see every branch go through the machine.
         env = driver.env
         bare = env.permits is None and env.recorder is None and env.history is None and driver.ledger is None
@@ -283,12 +286,28 @@ class Branches:
 
     def _stopped(self) -> bool:
         for task in self.done:
-            self.running.pop(task, None)
-            # A loser's fault is nobody's; left unread, asyncio would complain of it.
-            if not task.cancelled() and task.exception() is None and type(task.result()) is Defect:
-                self.defect = self.defect or task.result().error
+            index = self.running.pop(task, None)
+            if task.cancelled():
+                continue
+            # Read also where nobody asks: asyncio complains of an exception that is left unread.
+            error = task.exception()
+            result = task.result() if error is None else error
+            if type(result) is Defect:
+                self.defect = self.defect or result.error
+            elif index is not None and (task.cancelling() or type(self.fork.policy) is All):
+                # Of a race only what a clean-up raised: that a loser fails besides is nobody's.
+                self._put_aside(index, result, failed=isinstance(error, Exception) or type(result) is Fell)
         self.done = []
         return not self.running
+
+    def _put_aside(self, index: int, result: Any, *, failed: bool) -> None:
+        """What a branch ended with that nobody waits for any more, if that is a fault."""
+        if self.cut(index) is not None:
+            fault = self._fault(index, result) if failed else None
+        else:
+            fault = result[1] if type(result) is tuple and result[0] is False else None
+        if fault is not None and not isinstance(fault, Waiting):
+            self.broken.append(((index,), settled(fault)))
 
     async def _wait(self) -> None:
         self.waiter = self.loop.create_future()

@@ -87,16 +87,17 @@ class Insistence:
 
     def thrown(self, error: BaseException) -> None:
         """What the run is told by its event loop."""
-        if isinstance(error, asyncio.CancelledError) and self._task not in INSISTING and self._from_outside():
+        if isinstance(error, asyncio.CancelledError) and self._task not in INSISTING and self.from_outside():
             INSISTING.add(self._task)
             self._handle = asyncio.get_running_loop().call_later(self._grace, self._fire)
 
-    def _from_outside(self) -> bool:
+    def from_outside(self) -> bool:
+        """Whether whoever awaits the run has cancelled it."""
         # A timeout inside an action takes its cancellation back; then there is nothing to insist on.
         return self._task.cancelling() - self._cancels - self._others() > self._before
 
     def _fire(self) -> None:
-        if not self._from_outside():
+        if not self.from_outside():
             self.over()
             return
         if self._task not in STOPPING:

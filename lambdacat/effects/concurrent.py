@@ -17,12 +17,13 @@ import anyio
 import anyio.lowlevel
 import anyio.to_thread
 
+from lambdacat.effects.cut_off import Aside, cut_at, in_order, is_root, noted, warn_broken
 from lambdacat.effects.direct import Bound
 from lambdacat.effects.enclosed import Enclosed
 from lambdacat.effects.hop import Hop
 from lambdacat.effects.ledger import Claim, Ledger
 from lambdacat.effects.turns import Turned, turn_of
-from lambdacat.fault import OverBudget, Unpriced
+from lambdacat.fault import Fault, OverBudget, Unpriced, settled
 from lambdacat.machine.environment import ActionCall, Environment
 from lambdacat.machine.fork import EDGE, PROMPT, Fork, Held, Join, Overtime, Retold, Turn
 from lambdacat.machine.meaning import (
@@ -41,7 +42,7 @@ from lambdacat.machine.meaning import (
     raised,
     untested,
 )
-from lambdacat.machine.ops import FAIL, LEAVE, Close, End, Halt, Pause, State, fallen
+from lambdacat.machine.ops import CLOSE_LOST, FAIL, LEAVE, Close, End, Halt, Pause, State, fallen
 from lambdacat.machine.pausing import Asked, Until, suspended
 from lambdacat.machine.segment import Fell, Leaf, Segment, fell_at, finish
 from lambdacat.machine.trail import Trail
@@ -71,7 +72,9 @@ class Defect:
 class Concurrent(ABC):
     """The monad of awaitables: a request is answered by a coroutine, or at once."""
 
-    __slots__ = ("above", "bounds", "claim", "counted", "env", "holds", "lacks", "ledger", "table", "turns")
+    __slots__ = (
+        "above", "aside", "bounds", "claim", "counted", "env", "holds", "lacks", "ledger", "reached", "table", "turns",
+    )  # fmt: skip
 
     def __init__(self, env: Environment, table: Table = MEANING) -> None:
         self.env = env
@@ -91,6 +94,10 @@ class Concurrent(ABC):
         """What its last action has reserved and spent under it."""
         self.above: tuple[Turned, ...] = ()
         """Those that are held by whoever waits for this branch."""
+        self.aside: list[Aside] = []
+        """What clean-ups after a cancellation raised, until somebody is told."""
+        self.reached: tuple[Any, Any] = (None, None)
+        """The straight run in which an action was interrupted, and what that was given."""
 
     def enclosed(self, state: State) -> Enclosed:
         """A whole run from a state, in context variables of its own."""
@@ -111,7 +118,7 @@ class Concurrent(ABC):
                     kind = type(request)
                     if self.bounds and kind is not Close and self.passed():
                         # An action swallowed the interruption; nothing more starts under its deadline.
-                        state = self.expired(value, stack)
+                        state = self.expired(stack, *cut_at(request, value, stack))
                         continue
                     if kind is End:
                         return request.won, value
@@ -122,8 +129,10 @@ class Concurrent(ABC):
             except Exception as error:  # noqa: BLE001  a score or a copy of the user's raised
                 state = raised(error, request, value, stack)
             except BaseException as error:
-                late = self.rescued(error, value, stack)
+                late = self.rescued(error, request, value, stack)
                 if late is None:
+                    if self.aside and is_root(stack):
+                        noted(error, self.told())
                     if self.turns:
                         await self.abandon(error)
                     raise
@@ -144,6 +153,14 @@ class Concurrent(ABC):
         """Whether ``error`` is our own deadline, and only that; the task is then free of it."""
 
     @abstractmethod
+    def called_off(self) -> bool:
+        """Whether this task is cancelled by somebody else: a decided race, or whoever awaits the run."""
+
+    @abstractmethod
+    async def give_way(self) -> None:
+        """Raise that cancellation, which an action has put another exception in place of."""
+
+    @abstractmethod
     async def fork(self, fork: Fork, value: Any, stack: Any) -> State:
         """Branches side by side."""
 
@@ -162,7 +179,18 @@ class Concurrent(ABC):
             made = await self.careful(segment, value, stack)
         else:
             made = await self.chain(segment, value)
-        return fallen(segment, made, stack) if type(made) is Fell else (LEAVE, made, stack)
+        return await self.lost(fallen(segment, made, stack)) if type(made) is Fell else (LEAVE, made, stack)
+
+    async def lost(self, state: State) -> State:
+        """Where to go on after an action failed: where it was cancelled it has failed in its clean-up."""
+        _, fault, stack = state
+        if self.bounds and self.passed():
+            return self.expired(stack, *cut_at(CLOSE_LOST, fault, stack))
+        if self.called_off():
+            # Nothing of the plan may see it: a retry would repeat what was cancelled.
+            self.aside.append(((), settled(fault)))
+            await self.give_way()
+        return state
 
     async def chain(self, segment: Segment, value: Any) -> Any:
         """A straight run of calls that take the value alone: its result, or ``Fell``."""
@@ -195,20 +223,20 @@ class Concurrent(ABC):
         """One action, within the budgets around it."""
         if self.ledger is None or type(leaf.node) is not Task:
             self.claim = None
-            return await self.call(index, leaf, value, stack, row)
+            return await self.call(segment, index, leaf, value, stack, row)
         try:
             claim = self.claim = self.ledger.claim(leaf.node)
         except (OverBudget, Unpriced) as error:
             return Fell(index, error, value)
         try:
-            made = await self.call(index, leaf, value, stack, row)
+            made = await self.call(segment, index, leaf, value, stack, row)
         except BaseException:
             claim.give_back()
             raise
         claim.settle()
         return made
 
-    async def call(self, index: int, leaf: Leaf, value: Any, stack: Any, row: Any) -> Any:
+    async def call(self, segment: Segment, index: int, leaf: Leaf, value: Any, stack: Any, row: Any) -> Any:
         """One call of an action."""
         fn = leaf.fn
         if leaf.call.wants_context:
@@ -219,10 +247,14 @@ class Concurrent(ABC):
             def fn(given: Any) -> Any:
                 return inner(given, context)
 
-        if leaf.mode in ("thread", "abandon"):
-            made = await self.threaded((fn,), value, leaf.mode == "abandon")
-        else:
-            made = await _mixed((fn,), value)
+        try:
+            if leaf.mode in ("thread", "abandon"):
+                made = await self.threaded((fn,), value, leaf.mode == "abandon")
+            else:
+                made = await _mixed((fn,), value)
+        except BaseException:
+            self.reached = (segment, value)
+            raise
         if type(made) is Fell:
             made.index = index
         return made
@@ -268,7 +300,8 @@ class Concurrent(ABC):
         modes = spin.body.modes
         if self.bounds or self.ledger is not None or not modes <= {"await", "inline"}:
             return spin.inside(value, stack)
-        return await whirling(spin, value, stack)
+        state = await whirling(spin, value, stack)
+        return await self.lost(state) if state[0] is FAIL else state
 
     # Bounds --------------------------------------------------------------------------------------------------------
 
@@ -281,21 +314,35 @@ class Concurrent(ABC):
         """A bound is over: steps that never began in it are no news to the bounds around it."""
         self.counted = self.counted._replace(unbegun=bound.before.unbegun)
 
-    def expired(self, value: Any, stack: Any) -> State:
+    def told(self) -> tuple[Fault, ...]:
+        """What clean-ups raised, in written order, to somebody who says it."""
+        faults = tuple(fault for _, fault in in_order(self.aside))
+        self.aside.clear()
+        return faults
+
+    def expired(self, stack: Any, last: object, also: tuple[Fault, ...] = ()) -> State:
         """Where to go on when the least deadline has passed: at its node."""
         owner = self.bounds[-1].owner
         del self.bounds[self.bounds.index(owner) :]
         if self.env.recorder is not None:
             self.env.recorder.cancelled(stack, owner.stack)
         self.arm()
-        fault = owner.fault(self.now(), self.counted)
+        also = (*also, *self.told())
+        if self.env.history is None:
+            fault = owner.fault(self.now(), self.counted, last=last, also=also)
+        else:
+            # A run that goes on in another process must say the same, and knows neither.
+            fault = owner.fault(self.now(), self.counted)
+            if (warned := warn_broken(also)) is not None:
+                raise warned
         self.over(owner)
         return (FAIL if len(self.turns) <= owner.turns else Unwind(owner.node, owner.turns)), fault, owner.stack
 
-    def rescued(self, error: BaseException, value: Any, stack: Any) -> State | None:
+    def rescued(self, error: BaseException, request: Any, value: Any, stack: Any) -> State | None:
         """Where to go on after an interruption, if it was a deadline of this driver."""
         if self.bounds and self.interrupted(error):
-            return self.expired(value, stack)
+            segment, given = self.reached
+            return self.expired(stack, *cut_at(request, given if segment is request else value, stack))
         self.bounds.clear()
         self.arm()
         if self.env.recorder is not None:
@@ -367,7 +414,7 @@ class Concurrent(ABC):
         """A deadline ends; what came too late is late."""
         bound = self.bounds[-1]
         if self.passed() or (request.won and self.now() >= bound.owner.deadline):
-            return self.expired(value, stack)
+            return self.expired(stack, *cut_at(request, value, stack))
         self.bounds.pop()
         if bound.owner is bound:
             self.arm()
@@ -441,6 +488,7 @@ class Concurrent(ABC):
                 return await driver.iterate((fork.plan(index), fork.input(index), edge))
             finally:
                 self.count(driver.counted)
+                self.aside.extend(((index, *way), fault) for way, fault in driver.aside)
                 if driver.holds:
                     permits.release()
         except (KeyboardInterrupt, SystemExit, Halt) as error:
@@ -482,7 +530,15 @@ class Concurrent(ABC):
             return FAIL, suspended(held), stack
         if self.env.recorder is not None:
             self.env.recorder.skipped(fork, started, stack)
-        return Join(fork, race.verdict, over_by), None, stack
+        if not self.aside:
+            return Join(fork, race.verdict, over_by), None, stack
+        broken = tuple((way[0], fault) for way, fault in in_order(self.aside))
+        self.aside.clear()
+        if race.verdict.kind in ("won", "broken") or self.env.history is not None:
+            if (warned := warn_broken(fault for _, fault in broken)) is not None:
+                raise warned
+            broken = ()
+        return Join(fork, race.verdict, over_by, broken), None, stack
 
     instant: ClassVar[dict[type, Callable[..., State]]] = {
         Called: called,

@@ -74,20 +74,20 @@ class Bound:
         late = max(0.0, now - self.deadline)
         return Overtime(late, counted.abandoned - before.abandoned, counted.unbegun - before.unbegun)
 
-    def fault(self, now: float, counted: Overtime = PROMPT) -> TimedOut | BudgetExceeded:
-        """What its node ends with."""
+    def fault(self, now: float, counted: Overtime = PROMPT, **known: Any) -> TimedOut | BudgetExceeded:
+        """What its node ends with; ``known``: what had been reached, and what else had failed."""
         site = Trail(self.stack, (), self.value, self.node)
-        return passed_at(self.node, site, self.value, self.seconds, self.over_by(now, counted))
+        return passed_at(self.node, site, self.value, self.seconds, self.over_by(now, counted), **known)
 
 
 def passed_at(
-    node: Plan[Any, Any], site: Trail, value: Any, seconds: float, over: Overtime
+    node: Plan[Any, Any], site: Trail, value: Any, seconds: float, over: Overtime, **known: Any
 ) -> TimedOut | BudgetExceeded:
     """What a node ends with whose deadline has passed."""
+    known |= {"at": site, "name": node.name, "input": value}
     if type(node) is Within and type(node.bound) is Budget:
-        took = seconds + over.late
-        return BudgetExceeded(measure="seconds", cap=seconds, needed=took, at=site, name=node.name, input=value)
-    return TimedOut(seconds=seconds, at=site, name=node.name, input=value, **over._asdict())
+        return BudgetExceeded(measure="seconds", cap=seconds, needed=seconds + over.late, **known)
+    return TimedOut(seconds=seconds, **over._asdict(), **known)
 
 
 class Direct:
@@ -139,7 +139,7 @@ class Direct:
     def careful(self, segment: Segment, value: Any, stack: Any) -> State:
         """A straight run under a deadline or with contexts: one action after the other."""
         for index, leaf in enumerate(segment.leaves):
-            if self.bounds and (late := self.expired()) is not None:
+            if self.bounds and (late := self.expired(value, stack)) is not None:
                 return late
             made = self.perform(segment, index, leaf, value, stack)
             if type(made) is Fell:
@@ -189,7 +189,7 @@ class Direct:
 
     # Bounds --------------------------------------------------------------------------------------------------------
 
-    def expired(self) -> State | None:
+    def expired(self, value: Any, stack: Any) -> State | None:
         """Where to go on when a deadline has passed: at the node whose deadline was least."""
         now, owner = self.env.clock(), self.bounds[-1].owner
         if now < owner.deadline:
@@ -198,7 +198,9 @@ class Direct:
         del self.contexts[owner.contexts :]
         self.own = owner.own
         self.let_go(owner.turns)
-        fault = owner.fault(now)
+        # A run that goes on in another process must say the same, and does not know how far it had come.
+        known: dict[str, Any] = {"last": Trail(stack, (), value).last()} if self.env.history is None else {}
+        fault = owner.fault(now, **known)
         if owner.turn is None:
             return FAIL, fault, owner.stack
         turn = owner.turn
@@ -224,7 +226,7 @@ class Direct:
         if isinstance(turn, Here):
             left = self.bounds[-1].owner.deadline - self.env.clock() if self.bounds else inf
             entered = turn.enter_here(self.env.clock, self.wait, max(0.0, left))
-            if self.bounds and (late := self.expired()) is not None:
+            if self.bounds and (late := self.expired(value, stack)) is not None:
                 if entered:
                     turn.leave_here()
                 return late
@@ -265,7 +267,7 @@ class Direct:
     def close(self, request: Close, value: Any, stack: Any) -> State:
         """A deadline ends; what came too late is late, even if nothing could look in between."""
         if request.won and self.env.clock() >= self.bounds[-1].owner.deadline:
-            late = self.expired()
+            late = self.expired(value, stack)
             if late is not None:
                 return late
         self.bounds.pop()
@@ -295,7 +297,7 @@ class Direct:
         if self.bounds:
             left = self.bounds[-1].owner.deadline - self.env.clock()
             self.wait(min(seconds, max(0.0, left)))
-            if (late := self.expired()) is not None:
+            if (late := self.expired(value, stack)) is not None:
                 return late
         else:
             self.wait(seconds)
@@ -344,7 +346,7 @@ class Direct:
 
     def pause(self, request: Pause, value: Any, stack: Any) -> State:
         """A loop without actions still minds its deadline."""
-        if self.bounds and (late := self.expired()) is not None:
+        if self.bounds and (late := self.expired(value, stack)) is not None:
             return late
         return request.inside(value, stack)
 

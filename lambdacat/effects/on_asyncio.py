@@ -120,17 +120,21 @@ class Backend:
 class OnAsyncio(Concurrent):
     """The driver on asyncio."""
 
-    __slots__ = ("alarm",)
+    __slots__ = ("alarm", "insistence")
 
     def __init__(self, env: Environment, table: Table = MEANING) -> None:
         super().__init__(env, table)
         self.alarm: Alarm | None = None
+        self.insistence: Insistence | None = None
+        """Of a whole run, which goes on in a task of somebody else's."""
 
     def now(self) -> float:
         return asyncio.get_running_loop().time()
 
     def enclosed(self, state: State) -> Enclosed:
-        insistence = Insistence(self.env.limits.grace, lambda: 0 if self.alarm is None else self.alarm.cancels)
+        insistence = self.insistence = Insistence(
+            self.env.limits.grace, lambda: 0 if self.alarm is None else self.alarm.cancels
+        )
         return Enclosed(self.iterate(state), insistence.thrown, insistence.over)
 
     def arm(self) -> None:
@@ -150,15 +154,31 @@ class OnAsyncio(Concurrent):
             return False
         return self.alarm.disarm()
 
+    def called_off(self) -> bool:
+        if self.insistence is not None:
+            return self.insistence.from_outside()
+        # A branch has its task to itself, and its own deadline has been looked at before.
+        task: Any = asyncio.current_task()
+        return bool(task.cancelling())
+
+    async def give_way(self) -> None:
+        # A scope of anyio knows its own cancellation again, and no other.
+        await anyio.lowlevel.checkpoint_if_cancelled()
+        raise asyncio.CancelledError
+
     async def fork(self, fork: Fork, value: Any, stack: Any) -> State:
         bound, group = self.bounded(fork, stack), Branches(self, fork, stack)
         try:
             race = await group.run()
         except BaseException:
-            await group.stop()
+            try:
+                await group.stop()
+            finally:
+                self.aside.extend(group.broken)
             raise
         if group.running:
             await group.stop()
+            self.aside.extend(group.broken)
             # A cancellation that came while the shield was up must be seen before anything else starts.
             await anyio.lowlevel.checkpoint_if_cancelled()
         if group.overrun is not None:

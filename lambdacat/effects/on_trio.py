@@ -5,18 +5,20 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from math import inf
 from typing import Any
 
 import anyio
 import anyio.lowlevel
 
 from lambdacat.effects.concurrent import Concurrent, Defect, warn_overrun
-from lambdacat.fault import Waiting
+from lambdacat.effects.cut_off import Aside
+from lambdacat.fault import Waiting, settled
 from lambdacat.machine.environment import Environment
 from lambdacat.machine.fork import Fork
 from lambdacat.machine.meaning import MEANING, Table
 from lambdacat.machine.ops import State
-from lambdacat.policy import Entry, Race
+from lambdacat.policy import All, Entry, Race
 
 
 class ThreadEvent:
@@ -136,6 +138,12 @@ class OnTrio(Concurrent):
         scope, self.scope = self.scope, None
         return scope is not None and bool(scope.__exit__(type(error), error, error.__traceback__))
 
+    def called_off(self) -> bool:
+        return anyio.current_effective_deadline() == -inf
+
+    async def give_way(self) -> None:
+        await anyio.lowlevel.checkpoint()
+
     async def fork(self, fork: Fork, value: Any, stack: Any) -> State:
         bound, group = self.bounded(fork, stack), Branches(self, fork, stack)
         try:
@@ -143,8 +151,10 @@ class OnTrio(Concurrent):
                 try:
                     race = await group.run(tasks)
                 finally:
+                    beside = len(group.done)
                     tasks.cancel_scope.cancel()
                     await group.outlast()
+                    self.aside.extend(group.broken(beside))
         finally:
             # Also when this driver is cancelled: a cancellation says only that nobody wants the value.
             if group.defect is not None:
@@ -205,6 +215,13 @@ class Branches:
         finally:
             self.running.discard(index)
             self.wake.set()
+
+    def broken(self, beside: int) -> Iterator[Aside]:
+        """What branches ended with that nobody waited for; the first ``beside`` of them before they were cancelled."""
+        for number, (index, won, value) in enumerate(self.done):
+            # Of a race only what a clean-up raised: that a loser fails besides is nobody's.
+            if not won and (number >= beside or type(self.fork.policy) is All):
+                yield (index,), settled(value)
 
     async def outlast(self) -> None:
         """Wait for the clean-up of the others; after each grace say who is late. A shield cannot be broken here."""

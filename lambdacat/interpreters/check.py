@@ -140,8 +140,10 @@ Rule = Callable[[Spot, Facts], Iterator[Doubt]]
 
 
 def _unbounded_loop(spot: Spot, facts: Facts) -> Iterator[Doubt]:
-    if type(spot.node) is LoopWhile and spot.node.at_most is None:
-        yield spot, f"{_quoted(spot.node)} may turn for ever; say how often it may with at_most="
+    # A timeout around it ends it.
+    if type(spot.node) is LoopWhile and spot.node.at_most is None and spot.seconds is None:
+        said = f"{_quoted(spot.node)} may turn for ever"
+        yield spot, f"{said}; say how often it may with at_most=, or put a timeout around it"
 
 
 def _unbounded_retry(spot: Spot, facts: Facts) -> Iterator[Doubt]:

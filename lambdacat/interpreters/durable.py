@@ -15,7 +15,7 @@ from attrs import evolve
 from lambdacat.effects.concurrent import Concurrent
 from lambdacat.effects.direct import Direct
 from lambdacat.effects.ledger import Claim, Ledger
-from lambdacat.fault import BudgetExceeded, TimedOut
+from lambdacat.fault import BudgetExceeded, Fault, TimedOut
 from lambdacat.interpreters.history import NEW, History
 from lambdacat.interpreters.journal import Document
 from lambdacat.interpreters.outcomes import before
@@ -106,7 +106,7 @@ def _spending(claim: Claim | None) -> Document:
 
 
 def _again_key(history: History, request: Sleep, stack: Any) -> str:
-    return history.key(_wait_key(request, stack))
+    return history.key(wait_key(request, stack))
 
 
 # --- in this thread --------------------------------------------------------------------------------------------------
@@ -187,8 +187,8 @@ def durable_direct(driver: type[Direct]) -> Any:
             state: State = _late(self.env.history, request, value, stack) or super().open(request, value, stack)
             return state
 
-        def expired(self) -> State | None:
-            state = super().expired()
+        def expired(self, value: Any, stack: Any) -> State | None:
+            state = super().expired(value, stack)
             return None if state is None else noted(self.env.history, state)
 
         def fork(self, fork: Fork, value: Any, stack: Any) -> State:
@@ -299,8 +299,8 @@ def durable_driver(driver: Any) -> Any:
             state: State = _late(self.env.history, request, value, stack) or super().open(request, value, stack)
             return state
 
-        def expired(self, value: Any, stack: Any) -> State:
-            return noted(self.env.history, super().expired(value, stack))
+        def expired(self, stack: Any, last: object, also: tuple[Fault, ...] = ()) -> State:
+            return noted(self.env.history, super().expired(stack, last, also))
 
         async def fork(self, fork: Fork, value: Any, stack: Any) -> State:
             history = self.env.history

@@ -20,7 +20,7 @@ from lambdacat.interpreters.run import check_plan
 from lambdacat.interpreters.shape import Change, Moved, compared
 from lambdacat.machine.environment import Environment
 from lambdacat.machine.fork import Retold
-from lambdacat.machine.meaning import ACTIONS_APART, GiveBack, Hold, Sleep
+from lambdacat.machine.meaning import ACTIONS_APART, Called, GiveBack, Hold, Sleep
 from lambdacat.machine.ops import FAIL, LEAVE, Halt, State, fallen
 from lambdacat.machine.pausing import Asked, Until
 from lambdacat.machine.segment import Fell, Leaf, Segment
@@ -153,7 +153,11 @@ class _Walk(_DURABLE):  # type: ignore[misc]
         answer, _ = self.env.history.reply(request, key)
         return request.inside(value, stack) if answer is NEW else request.answered(answer, value, stack)
 
-    def passed(self, request: Hold | GiveBack | Note, value: Any, stack: Any) -> State:
+    def again(self, request: Sleep, stack: Any) -> bool:
+        history = self.env.history
+        return history.granted(history.key(wait_key(request, stack))) is not False
+
+    def passed(self, request: Called | Hold | GiveBack | Note, value: Any, stack: Any) -> State:
         """Neither a turn of a limiter is taken, nor anything written."""
         return (request.op, value, stack) if isinstance(request, Note) else request.inside(value, stack)
 
@@ -162,6 +166,7 @@ class _Walk(_DURABLE):  # type: ignore[misc]
         Segment: segment,
         Asked: asked,
         Retold: asked,
+        Called: passed,
         Hold: passed,
         GiveBack: passed,
         Note: passed,

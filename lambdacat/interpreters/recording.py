@@ -97,12 +97,12 @@ def _spans(found: Iterable[Row | Bundle]) -> tuple[Span, ...]:
 class Recorder:
     """Writes down what happens in one run; with observers it tells them at once instead, and keeps nothing."""
 
-    __slots__ = ("begun", "clock", "halt", "keeps", "observers", "rows")
+    __slots__ = ("begun", "bundles", "clock", "halt", "keeps", "observers", "rows")
 
     def __init__(self, clock: Callable[[], float], observers: Iterable[Callable[[Any], object]] = ()) -> None:
         self.clock = clock
         self.observers = tuple(observers)
-        self.keeps = not self.observers
+        self.keeps = self.bundles = not self.observers
         self.begun = 0
         """How many rows there were: the next one's id."""
         self.halt: Halt | None = None

@@ -45,10 +45,10 @@ class WatchedDirect(Direct):
     def segment(self, segment: Segment, value: Any, stack: Any) -> State:
         """A straight run."""
         recorder = self.env.recorder
-        if not recorder.observers and segment.plain and not self.bounds and self.ledger is None:
+        if recorder.bundles and segment.plain and not self.bounds and self.ledger is None:
             return self.marked(recorder, segment, value, stack)
         for index, leaf in enumerate(segment.leaves):
-            if self.bounds and (late := self.expired()) is not None:
+            if self.bounds and (late := self.expired(value, stack)) is not None:
                 return late
             row = leaf_row(recorder, segment, leaf, value, stack)
             try:
@@ -79,10 +79,10 @@ class WatchedDirect(Direct):
             return state
         return LEAVE, made, stack
 
-    def expired(self) -> State | None:
+    def expired(self, value: Any, stack: Any) -> State | None:
         """As ``Direct.expired``, with the open spans cut off."""
         open_ = list(self.bounds)
-        state = super().expired()
+        state = super().expired(value, stack)
         if state is not None:
             owner = open_[len(self.bounds)]
             self.env.recorder.cancelled(self.env.at, owner.stack)
@@ -149,7 +149,8 @@ def watched_driver(driver: Any) -> Any:
                 if type(made) is Fell:
                     state = fallen(segment, made, stack)
                     recorder.finish(row, "failed", fault=state[1])
-                    return state
+                    lost: State = await self.lost(state)
+                    return lost
                 recorder.finish(row, "succeeded", made)
                 value = made
             return LEAVE, value, stack
@@ -166,9 +167,19 @@ def watched_driver(driver: Any) -> Any:
     return Watched
 
 
-def _watched(plan: Any, value: Any, context: Context, observers: Collection[Any]) -> tuple[Outcome[Any], Recorder]:
+def _recorder(clock: Callable[[], float], observers: Collection[Any], keep: int | None) -> Recorder:
+    if keep is None:
+        return Recorder(clock, observers)
+    from lambdacat.interpreters.keeping import Sampler
+
+    return Sampler(clock, keep)
+
+
+def _watched(
+    plan: Any, value: Any, context: Context, observers: Collection[Any] = (), keep: int | None = None
+) -> tuple[Outcome[Any], Recorder]:
     check_plan("a runner", plan)
-    recorder = Recorder(context.clock, observers)
+    recorder = _recorder(context.clock, observers, keep)
     direct = WatchedDirect(Environment(context, context.clock, _LIMITS, recorder), _TABLE)
     return outcome_of(copy_context().run(direct.iterate, (plan, value, None))), recorder
 
@@ -184,11 +195,16 @@ def run_watched(plan: Any, value: Any, context: Context, observers: Collection[A
 
 
 async def _awatched(
-    plan: Any, value: Any, context: Context, limits: Limits, observers: Collection[Any]
+    plan: Any,
+    value: Any,
+    context: Context,
+    limits: Limits = _LIMITS,
+    observers: Collection[Any] = (),
+    keep: int | None = None,
 ) -> tuple[Outcome[Any], Recorder]:
     check_plan("a runner", plan)
     driver = driver_of(context, limits, table=_TABLE, kind=watched_driver)
-    recorder = Recorder(driver.env.clock, observers)
+    recorder = _recorder(driver.env.clock, observers, keep)
     driver.env.recorder = recorder
     return outcome_of(await driver.enclosed((plan, value, None))), recorder
 
@@ -205,29 +221,41 @@ async def arun_watched(
     return outcome
 
 
+def _checked(keep: int | None) -> None:
+    if keep is not None and keep < 1:
+        raise ValueError(f"keep is how many first and latest executions of each node are kept, at least 1, not {keep}")
+
+
 def traced(
-    plan: Plan[A, B], *, context: Context | Mapping[str, Any] | None = None
+    plan: Plan[A, B], *, context: Context | Mapping[str, Any] | None = None, keep: int | None = None
 ) -> Callable[[A], Writer[Outcome[B], Trace]]:
-    """The arrow that also gives what happened. Law: without its trace it is ``run``."""
+    """The arrow that also gives what happened. Law: without its trace it is ``run``.
+
+    ``keep``: of each node only its first ``keep`` and its latest ``keep`` executions, and whatever those stand in, so
+    that a loop of any length has a small trace; None keeps all. Law: the spans that are kept, and the totals, are
+    those of the whole trace. Errors: ``ValueError`` when ``keep < 1``.
+    """
     check_plan("traced", plan)
+    _checked(keep)
     given = context_of(context)
 
     def arrow(value: A) -> Writer[Outcome[B], Trace]:
-        outcome, recorder = _watched(plan, value, given, ())
+        outcome, recorder = _watched(plan, value, given, keep=keep)
         return Writer(outcome, recorder.trace())
 
     return arrow
 
 
 def atraced(
-    plan: Plan[A, B], *, context: Context | Mapping[str, Any] | None = None
+    plan: Plan[A, B], *, context: Context | Mapping[str, Any] | None = None, keep: int | None = None
 ) -> Callable[[A], Coroutine[Any, Any, Writer[Outcome[B], Trace]]]:
     """``traced``, concurrently."""
     check_plan("atraced", plan)
+    _checked(keep)
     given = context_of(context)
 
     async def arrow(value: A) -> Writer[Outcome[B], Trace]:
-        outcome, recorder = await _awatched(plan, value, given, _LIMITS, ())
+        outcome, recorder = await _awatched(plan, value, given, keep=keep)
         return Writer(outcome, recorder.trace())
 
     return arrow

@@ -19,6 +19,8 @@ from lambdacat.policy import ALL, Entry, NBest, Race, Verdict
 
 Held = tuple[tuple[int, Waiting], ...]
 Told = tuple[int, bool]
+Broken = tuple[tuple[int, Fault], ...]
+"""Faults of branches, in written order."""
 
 
 class Overtime(NamedTuple):
@@ -143,12 +145,14 @@ class Retold(Request):
 class Join:
     """The op of a fork that has its verdict."""
 
-    __slots__ = ("fork", "over_by", "verdict")
+    __slots__ = ("broken", "fork", "over_by", "verdict")
 
-    def __init__(self, fork: Fork, verdict: Verdict, over_by: Overtime = PROMPT) -> None:
+    def __init__(self, fork: Fork, verdict: Verdict, over_by: Overtime = PROMPT, broken: Broken = ()) -> None:
         self.fork = fork
         self.verdict = verdict
         self.over_by = over_by
+        self.broken = broken
+        """What the clean-up of cancelled branches raised."""
 
 
 # --- leaving branches ------------------------------------------------------------------------------------------------
@@ -178,21 +182,27 @@ def enter_join(op: Join, _: Any, stack: Any) -> State:
             return FAIL, fault_of(conflict, site, node.name, fork.value, fork.plans), stack
     if verdict.kind == "settled":
         outcomes = {i: Success(v) if won else Failure(settled(v)) for i, won, v in entries}
-        row = tuple(outcomes.get(i, Failure(late)) for i in range(fork.total))
+        row = tuple(outcomes.get(i) or Failure(_late_of(i, late, op.broken)) for i in range(fork.total))
         return LEAVE, node.join(fork.value, row), stack
     if verdict.kind == "lost":
         first, *others = (entry[2] for entry in entries)
-        return FAIL, _beside(first, tuple(map(settled, others))), stack
+        return FAIL, _beside(first, (*map(settled, others), *(fault for _, fault in op.broken))), stack
     if verdict.kind == "timed out":
-        return FAIL, late, stack
-    return FAIL, _short(fork, verdict, late, site), stack
+        return FAIL, _beside(late, tuple(fault for _, fault in op.broken)), stack
+    return FAIL, _short(op, late, site), stack
 
 
-def _short(fork: Fork, verdict: Verdict, late: Fault, site: Trail) -> Fault:
+def _late_of(index: int, late: Fault, broken: Broken) -> Fault:
+    """The fault of a branch that a timeout cut off, with what its clean-up raised."""
+    return _beside(late, tuple(fault for place, fault in broken if place == index))
+
+
+def _short(op: Join, late: Fault, site: Trail) -> Fault:
     """The fault of a race that has too few successes; a branch that its timeout cut off has timed out."""
+    fork, verdict = op.fork, op.verdict
     won = {entry[0]: entry[2] for entry in verdict.entries if entry[1]}
     lost = {entry[0]: settled(entry[2]) for entry in (*verdict.entries, *verdict.missing) if not entry[1]}
-    faults = tuple(lost.get(i, late) for i in range(fork.total) if i not in won)
+    faults = tuple(lost.get(i) or _late_of(i, late, op.broken) for i in range(fork.total) if i not in won)
     name = fork.node.name
     if not won:
         return AllFailed(faults=faults, at=site, name=name, input=fork.value)

@@ -52,7 +52,8 @@ class Kind:
         """Whether a task of its own begins here."""
 
 
-def _step(kind: Kind, node: Plan[Any, Any], data: Any) -> At:
+def step_from(kind: Kind, node: Plan[Any, Any], data: Any) -> At:
+    """The step from the node of a frame to whatever stands above it."""
     child = kind.child(node, data) if callable(kind.child) else kind.child
     if child is None:
         return ()
@@ -95,9 +96,13 @@ class Trail:
         """The name of the node."""
         return "" if self._node is None else self._node.name
 
+    def below(self) -> tuple[Stack, At]:
+        """The stack that it stands on, and the steps from there."""
+        return self._stack, self._extra
+
     def path(self) -> At:
         """The path of the node."""
-        steps = [_step(kind, node, data) for kind, node, data in frames(self._stack)]
+        steps = [step_from(kind, node, data) for kind, node, data in frames(self._stack)]
         return tuple(step for row in reversed(steps) for step in row) + self._extra
 
     def turns(self, attempts: bool = True) -> tuple[int, ...]:
@@ -123,7 +128,7 @@ class Trail:
 
     def _levels(self) -> tuple[Level, ...]:
         rows = [
-            Level(node, _step(kind, node, data), None if kind.part is None else kind.part(data))
+            Level(node, step_from(kind, node, data), None if kind.part is None else kind.part(data))
             for kind, node, data in frames(self._stack)
             if node is not None
         ]
