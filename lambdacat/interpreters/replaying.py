@@ -149,17 +149,15 @@ async def replay(
     check_plan("replay", plan)
     past = _recorded(journal, "replay")
     _check_names(plan, past, changed)
-    if isinstance(changed, Mapping):
-        plan = edited(plan, changed)
+    plan = edited(plan, changed) if isinstance(changed, Mapping) else plan
     moved = compared(past.begin["plan"], plan)
     documents = [moved.entry_now(d) if isinstance(moved, Moved) else d for d in past.documents]
     recorded = [(d["key"], d["name"]) for d in documents if d["kind"] in ("done", "asked")]
     below = downstream(plan, frozenset(changed), recorded)
     kept = [d for d in documents[1:] if d["kind"] != "end" and not _stale(d, below)]
     target = MemoryJournal(codecs=getattr(journal, "codecs", ())) if into is None else into
-    given = _open_answers(journal, past)
-    if isinstance(moved, Moved):
-        given = {moved.now(key): value for key, value in given.items()}
+    now = moved.now if isinstance(moved, Moved) else str
+    given = {now(key): value for key, value in _open_answers(journal, past).items()}
     _started(target, past, kept, given, plan=shape(plan))
     outcome, history = await arun_durable(plan, RECORDED, target, context_of(context), limits, observers)
     assert history is not None

@@ -206,15 +206,11 @@ async def _on_a_loop(
 ) -> tuple[Outcome[Any], History | None]:
     from lambdacat.interpreters.durable import Tick
 
-    # A journal that has owners is a file or a server: it is waited for in a thread.
-    hop = _in_thread if isinstance(journal, Leased) else _here
+    hop = _hop(journal)
     ownership = owned(journal, again)
     epochs: list[int] = []
     history: Any = None
     try:
-        if value is RECORDED:
-            # Owning a run makes it, and the file as well.
-            await hop(check_there, journal, "resume")
         await hop(lambda: epochs.append(ownership.__enter__()))
         (epoch,) = epochs
         while True:
@@ -235,6 +231,11 @@ async def _on_a_loop(
         if epochs:
             ownership.__exit__(None, None, None)
     return outcome, history
+
+
+def _hop(journal: Journal) -> Callable[..., Any]:
+    """How a journal is waited for: one that has owners is a file or a server, so in a thread."""
+    return _in_thread if isinstance(journal, Leased) else _here
 
 
 async def _here(function: Callable[..., Any], *given: Any) -> Any:
@@ -297,6 +298,8 @@ async def resume(
     """
     check_plan("resume", plan)
     given = context_of(context)
+    # Owning a run makes it, and the file as well.
+    await _hop(journal)(check_there, journal, "resume")
     outcome, _ = await arun_durable(plan, RECORDED, journal, given, limits, observers, again=again)
     return outcome
 
