@@ -45,14 +45,21 @@ if __name__ == "__main__":
 """
 
 
+def next_line(stream: Any) -> str:
+    """What comes next, a byte at a time: what a reader had buffered, ``communicate`` would never see."""
+    said = b""
+    while not said.endswith(b"\n") and (byte := os.read(stream.fileno(), 1)):
+        said += byte
+    return said.decode()
+
+
 class Program:
     """A program whose step has begun."""
 
     def __init__(self, *argv: object) -> None:
         words = [sys.executable, *map(str, argv)]
         self.popen = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1)
-        assert self.popen.stdout is not None
-        assert self.popen.stdout.readline() == "asleep\n"
+        assert next_line(self.popen.stdout) == "asleep\n"
 
     def press(self) -> None:
         """Ctrl-C."""
@@ -60,8 +67,7 @@ class Program:
 
     def line(self) -> str:
         """The next line that a person sees."""
-        assert self.popen.stderr is not None
-        return self.popen.stderr.readline()
+        return next_line(self.popen.stderr)
 
     def ended(self) -> tuple[int, str, str]:
         """The exit code, and what else was printed."""
