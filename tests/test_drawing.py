@@ -21,6 +21,7 @@ import lambdacat
 from lambdacat import (
     FIRST_COMPLETED,
     SETTLED,
+    Budget,
     Exponential,
     NBest,
     Plan,
@@ -51,7 +52,7 @@ from lambdacat import (
     when,
 )
 from lambdacat.drawing import Form, render_trace
-from lambdacat.guard import Rate
+from lambdacat.guard import Breaker, Rate
 from lambdacat.plan import Composite, Parallel, Within
 from lambdacat.structure import nodes
 from lambdacat.testing import Sample, plans, states
@@ -109,6 +110,8 @@ EVERY: dict[str, Plan[Any, Any]] = {
     "named": (a >> b).named("both"),
     "composite": Twice(a),
     "limited": a.limited(Rate(2)),
+    "guarded": a.guarded(Breaker(2)),
+    "budget": a.within(Budget(tokens=5, seconds=2)),
     "ask": ask("How many?", into=FIRST),
     "approve": approve("Send it?"),
     "approve with words of its own": approve(lambda row: f"Send {row}?"),
@@ -141,8 +144,8 @@ def test_every_kind_of_node_bound_and_policy_is_drawn_here() -> None:
     drawn = {type(node) for plan in EVERY.values() for node in nodes(plan)}
     assert {one for one in node_kinds() if not any(issubclass(kind, one) for kind in drawn)} == set()
     bounds = {type(node.bound) for plan in EVERY.values() for node in nodes(plan) if isinstance(node, Within)}
-    values = {bound.Estimate, bound.Resource, bound.Limits, bound.Limiter}
-    assert kinds(bound) - bounds == values
+    values = {bound.Estimate, bound.Resource, bound.Limits, bound.Left}
+    assert {one for one in kinds(bound) - bounds if not getattr(one, "_is_protocol", False)} == values
     policies = {type(node.policy) for plan in EVERY.values() for node in nodes(plan) if isinstance(node, Parallel)}
     assert kinds(policy) - policies == {policy.Verdict, policy.Race}
 

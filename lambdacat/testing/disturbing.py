@@ -103,8 +103,8 @@ def chaos(
     What a ``bind`` makes at run time is out of reach. Errors: ``PlanError`` for a name that no task has.
 
     >>> from lambdacat import arun, task
-    >>> from lambdacat.testing import virtual_asyncio_run
-    >>> broken = chaos(task(str.upper, name="shout"), seed=1, faults=1.0)
+    >>> from lambdacat.testing import chaos, virtual_asyncio_run
+    >>> broken = chaos(task(name="shout")(str.upper), seed=1, faults=1.0)
     >>> virtual_asyncio_run(lambda: arun(broken, "hello")).failure().error
     Disturbed('shout was disturbed before it began')
     """
