@@ -35,3 +35,9 @@ def survivors(box: Sandbox) -> list[str]:
         if f'"RLIMIT_AS": {box.memory}'.encode() in command:
             found.append(path.parent.name)
     return found
+
+
+def mostly_swept(plain: int, cases: list[Any]) -> list[Any]:
+    """The first few cases as they are, and the others for the sweep: each of them starts a process."""
+    rows = [case if isinstance(case, tuple) else (case,) for case in cases]
+    return [*cases[:plain], *(pytest.param(*row, marks=pytest.mark.sweep) for row in rows[plain:])]

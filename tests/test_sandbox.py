@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 import anyio
 import pytest
 from clocks import Runner, really_on_asyncio, really_on_both
-from sandboxes import marked, needs_bubblewrap, survivors
+from sandboxes import marked, mostly_swept, needs_bubblewrap, survivors
 
 from lambdacat import ActionFailed, TimedOut, arun, run, task
 from lambdacat.tools.sandbox import CodeFailed, LimitReached, Ran, Sandbox
@@ -36,7 +36,7 @@ def test_main_gets_json_and_gives_json() -> None:
     assert Sandbox().run(code, given) == Ran({"sum": 3.5, "as given": given}, "looking\n")
 
 
-@pytest.mark.parametrize(("code", "value"), [("result = [1]", [1]), ("print('no more')", None), ("", None)])
+@pytest.mark.parametrize(("code", "value"), [("result = [1]", [1]), ("print('no more')", None)])
 def test_code_without_a_main_gives_its_result(code: str, value: object) -> None:
     assert Sandbox().run(code).value == value
 
@@ -63,15 +63,18 @@ def test_limits_are_numbers_that_leave_room(limits: dict[str, float]) -> None:
 
 @pytest.mark.parametrize(
     ("code", "reason"),
-    [
-        ("x = 1\n1 / 0", "the code raised ZeroDivisionError: division by zero, in line 2"),
-        ("def main(:", "the code raised SyntaxError: invalid syntax (program.py, line 1)"),
-        ("raise SystemExit(0)", "the code raised SystemExit: 0, in line 1"),
-        ("result = {1}", "the code raised TypeError: Object of type set is not JSON serializable"),
-        ("result = float('nan')", "the code raised ValueError: Out of range float values are not JSON compliant"),
-        ("import os\nos._exit(3)", "the code ended without an answer: exit 3"),
-        ("import os\nos.kill(os.getpid(), 9)", "the code ended without an answer: it was killed"),
-    ],
+    mostly_swept(
+        4,
+        [
+            ("x = 1\n1 / 0", "the code raised ZeroDivisionError: division by zero, in line 2"),
+            ("def main(:", "the code raised SyntaxError: invalid syntax (program.py, line 1)"),
+            ("raise SystemExit(0)", "the code raised SystemExit: 0, in line 1"),
+            ("result = {1}", "the code raised TypeError: Object of type set is not JSON serializable"),
+            ("result = float('nan')", "the code raised ValueError: Out of range float values are not JSON compliant"),
+            ("import os\nos._exit(3)", "the code ended without an answer: exit 3"),
+            ("import os\nos.kill(os.getpid(), 9)", "the code ended without an answer: it was killed"),
+        ],
+    ),
 )
 def test_code_that_fails_says_why_in_one_line(code: str, reason: str) -> None:
     with pytest.raises(CodeFailed) as failed:
@@ -104,7 +107,7 @@ def test_a_sandbox_is_a_step() -> None:
 def test_threads_share_one() -> None:
     box = Sandbox()
     with ThreadPoolExecutor(4) as pool:
-        assert [ran.value for ran in pool.map(box.run, ["def main(n): return n"] * 6, range(6))] == list(range(6))
+        assert [ran.value for ran in pool.map(box.run, ["def main(n): return n"] * 4, range(4))] == list(range(4))
 
 
 # --- nothing is reached ----------------------------------------------------------------------------------------------
@@ -194,52 +197,67 @@ result = born
 
 @pytest.mark.parametrize("processes", [1, 5])
 def test_processes_are_counted_and_none_survives(processes: int) -> None:
-    box = marked(processes=processes)
-    began = time.monotonic()
+    box = marked(processes=processes, seconds=30)
     assert box.run(FORKS).value == processes - 1
     assert survivors(box) == []
-    assert time.monotonic() - began < box.seconds
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("seconds", [0.05, 0.5, 2.0])
+@pytest.mark.parametrize("code", ["while True: pass", "import os\nos.fork()\nwhile True: pass", "x = 9 ** 9 ** 9"])
+def test_the_limit_of_time_is_kept(code: str, seconds: float) -> None:
+    began = time.monotonic()
+    with pytest.raises(LimitReached, match="ran longer"):
+        Sandbox(seconds=seconds, processes=2).run(code)
+    assert seconds <= time.monotonic() - began < seconds + SLACK
 
 
 @pytest.mark.parametrize(
     ("code", "reason"),
-    [
-        ("x = bytearray(10**9)", "wanted more than 2"),
-        ("while True: pass", "ran longer than 0.3 s"),
-        (
-            "import signal\nfor n in range(1, 32):\n  if n not in (9, 19): signal.signal(n, 1)\nwhile 1: pass",
-            "ran longer",
-        ),
-        ("import time\ntime.sleep(60)", "ran longer than 0.3 s"),
-        ("while True: print('x' * 10**6)", "wrote more than 1000000 bytes"),
-        ("import sys\nwhile True: sys.stderr.write('x' * 10**6)", "wrote more than 1000000 bytes"),
-        ("result = 'x' * 2 * 10**6", "wrote more than 1000000 bytes"),
-        ("import os, time\nwhile os.fork(): pass\nos.close(1)\nos.close(2)\nos.close(3)\ntime.sleep(60)", "ran longer"),
-    ],
+    mostly_swept(
+        4,
+        [
+            ("x = bytearray(10**9)", "wanted more than 2"),
+            ("while True: pass", "ran longer than 0.15 s"),
+            (
+                "import signal\nfor n in range(1, 32):\n  if n not in (9, 19): signal.signal(n, 1)\nwhile 1: pass",
+                "ran longer",
+            ),
+            ("while True: print('x' * 10**6)", "wrote more than 1000000 bytes"),
+            ("import sys\nwhile True: sys.stderr.write('x' * 10**6)", "wrote more than 1000000 bytes"),
+            ("result = 'x' * 2 * 10**6", "wrote more than 1000000 bytes"),
+            (
+                "import os, time\nwhile os.fork(): pass\nos.close(1)\nos.close(2)\nos.close(3)\ntime.sleep(60)",
+                "ran longer",
+            ),
+        ],
+    ),
 )
 def test_limits_end_the_code(code: str, reason: str) -> None:
-    box = marked(seconds=0.3, processes=3)
-    began = time.monotonic()
+    box = marked(seconds=0.15 if reason.startswith("ran longer") else 5.0, processes=3)
     with pytest.raises((LimitReached, CodeFailed)) as reached:
         box.run(code)
-    assert time.monotonic() - began < box.seconds + SLACK
     assert survivors(box) == []
     assert reason in reached.value.reason or ("fork" in code and "BlockingIOError" in reached.value.reason)
 
 
 @pytest.mark.parametrize(
     "code",
-    [
-        "open('one', 'wb').write(bytes(5_000_000))",
-        "for n in range(50): open(f'{n}', 'wb').write(bytes(100_000))",
-        "import os\nos.truncate(os.open('sparse', os.O_CREAT | os.O_RDWR), 5_000_000)",
-    ],
+    mostly_swept(
+        2,
+        [
+            "open('one', 'wb').write(bytes(5_000_000))",
+            "for n in range(50): open(f'{n}', 'wb').write(bytes(100_000))",
+            "import os\nos.truncate(os.open('sparse', os.O_CREAT | os.O_RDWR), 5_000_000)",
+        ],
+    ),
 )
 def test_files_have_one_limit_together(code: str) -> None:
     with pytest.raises(CodeFailed, match=r"File too large|No space left"):
         Sandbox(scratch=1_000_000).run(code)
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("name", ["threading", "ctypes", "sqlite3", "decimal", "asyncio", "statistics"])
 def test_the_library_is_there(name: str) -> None:
     assert Sandbox().run(f"import {name}\nresult = {name}.__name__").value == name
@@ -298,20 +316,23 @@ def test_calls_of_another_kind_of_machine_kill(code: str) -> None:
 
 @pytest.mark.parametrize(
     "said",
-    [
-        b"{",
-        b'{"value": NaN}',
-        b'{"value": 1e999}',
-        b'{"value": 1, "value": 2}',
-        b'{"value": 1}{"value": 2}',
-        b'{"value": "\\ud800"}',
-        b'{"value": "\xff"}',
-        b'{"value": ' + b"[" * 100_000,
-        b"\x80\x04\x95\x1c\x00\x00\x00\x00\x00\x00\x00\x8c\x05posix\x94\x8c\x06system\x94\x93\x94.",
-        b"ready\n",
-        b"[]",
-        b'{"error": 1}',
-    ],
+    mostly_swept(
+        4,
+        [
+            b"{",
+            b'{"value": NaN}',
+            b'{"value": 1e999}',
+            b'{"value": 1, "value": 2}',
+            b'{"value": 1}{"value": 2}',
+            b'{"value": "\\ud800"}',
+            b'{"value": "\xff"}',
+            b'{"value": ' + b"[" * 100_000,
+            b"\x80\x04\x95\x1c\x00\x00\x00\x00\x00\x00\x00\x8c\x05posix\x94\x8c\x06system\x94\x93\x94.",
+            b"ready\n",
+            b"[]",
+            b'{"error": 1}',
+        ],
+    ),
 )
 def test_only_one_json_document_is_an_answer(said: bytes) -> None:
     with pytest.raises(CodeFailed, match=r"gave no JSON|without an answer"):
@@ -352,15 +373,12 @@ def test_both_loops_wait_for_the_answer(on: Runner) -> None:
 def test_cancelled_code_is_over_when_the_cancellation_is(on: Runner) -> None:
     box = marked(seconds=30, processes=4)
 
-    async def main() -> float:
-        with anyio.move_on_after(0.3):
+    async def main() -> None:
+        with anyio.move_on_after(0.1):
             await box.arun("import os\nos.fork()\nos.setsid()\nos.fork()\nwhile True: pass")
         assert survivors(box) == []
-        return anyio.current_time()
 
-    began = time.monotonic()
     on(main)
-    assert time.monotonic() - began < 0.3 + SLACK
 
 
 def test_a_task_that_is_cancelled_twice_waits_all_the_same() -> None:
@@ -368,7 +386,7 @@ def test_a_task_that_is_cancelled_twice_waits_all_the_same() -> None:
 
     async def main() -> list[str]:
         running = asyncio.create_task(box.arun("while True: pass"))
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.1)
         assert survivors(box) != []
         for _ in range(3):
             running.cancel()
@@ -397,7 +415,7 @@ def test_cancelled_before_it_begins_it_never_runs() -> None:
 @really_on_both
 def test_a_deadline_of_a_plan_ends_the_code(on: Runner) -> None:
     box = marked(seconds=30)
-    outcome = on(lambda: arun(task(box.arun).timeout(0.2), "while True: pass"))
+    outcome = on(lambda: arun(task(box.arun).timeout(0.1), "while True: pass"))
     assert isinstance(outcome.failure(), TimedOut)
     assert survivors(box) == []
 
