@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import subprocess
+import sys
 import time
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from platform import machine
@@ -418,6 +420,31 @@ def test_a_deadline_of_a_plan_ends_the_code(on: Runner) -> None:
     outcome = on(lambda: arun(task(box.arun).timeout(0.1), "while True: pass"))
     assert isinstance(outcome.failure(), TimedOut)
     assert survivors(box) == []
+
+
+HOST = """
+import sys
+from lambdacat.tools import Sandbox
+box = Sandbox(memory=int(sys.argv[1]), seconds=60, processes=3)
+box.run("import os, time\\nos.fork()\\nos.setsid()\\ntime.sleep(60)")
+"""
+
+
+@pytest.mark.sweep
+def test_who_is_killed_takes_the_code_along() -> None:
+    box = marked()
+    with subprocess.Popen([sys.executable, "-c", HOST, str(box.memory)]) as host:
+        wait(lambda: len(survivors(box)) >= 4)
+        host.kill()
+    wait(lambda: survivors(box) == [])
+
+
+def wait(done: Callable[[], bool]) -> None:
+    """Until something is so."""
+    give_up = time.monotonic() + 20
+    while not done():
+        assert time.monotonic() < give_up
+        time.sleep(0.01)
 
 
 @pytest.mark.sweep

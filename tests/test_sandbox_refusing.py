@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from sandboxes import needs_bubblewrap
 
@@ -42,7 +43,12 @@ def lacking() -> tuple[str, ...]:
 @pytest.mark.parametrize("system", ["Darwin", "Windows", "FreeBSD", ""])
 def test_on_another_system_nothing_runs(monkeypatch: pytest.MonkeyPatch, system: str) -> None:
     monkeypatch.setattr(platform, "system", lambda: system)
+    # What only Linux has must not be wanted before.
+    for name in ("pipe2", "memfd_create", "pidfd_open"):
+        monkeypatch.delattr(os, name, raising=False)
     assert [one.partition(":")[0] for one in lacking()] == ["Linux"]
+    with pytest.raises(SandboxUnavailable):
+        anyio.run(Sandbox().arun, "result = 1", backend="trio")
 
 
 @pytest.mark.usefixtures("nothing_starts")

@@ -404,8 +404,8 @@ def test_triggers_of_sqlite_change_declared_tables_alone(file: Path) -> None:
 
 
 def test_a_table_for_searching_text_is_one_table(file: Path) -> None:
-    with closing(sqlite3.connect(file)) as database:
-        database.executescript("create virtual table notes using fts5 (text); insert into notes values ('moon, sea')")
+    with closing(sqlite3.connect(file)) as connection:
+        connection.executescript("create virtual table notes using fts5 (text); insert into notes values ('moon, sea')")
     database = SqliteDatabase(file, tables=("notes",))
     sql = "select text, snippet(notes, 0, '[', ']', '', 3) from notes where notes match ? order by bm25(notes)"
     assert database.query(sql, ("sea",)).rows == (("moon, sea", "moon, [sea]"),)

@@ -111,11 +111,15 @@ class Sandbox:
         Errors: ``CodeFailed``, ``LimitReached``, ``SandboxUnavailable``; ``TypeError``, ``ValueError`` when ``given``
         is nothing that JSON can say.
         """
-        return self._ran(_source(code), json_bytes(given), None)
+        source, data = _source(code), json_bytes(given)
+        _complete()
+        return self._ran(source, data, None)
 
     async def arun(self, code: str, given: object = None) -> Ran:
         """The same, waited for on asyncio or trio. Law: who cancels it goes on when everything in there has ended."""
-        source, data, stop = _source(code), json_bytes(given), Stop()
+        source, data = _source(code), json_bytes(given)
+        _complete()
+        stop = Stop()
 
         def work() -> Ran | None:
             if not stop.begin():
@@ -142,9 +146,6 @@ class Sandbox:
         return ran
 
     def _ran(self, source: bytes, given: bytes, stop: int | None) -> Ran:
-        lacking = missing()
-        if lacking:
-            raise SandboxUnavailable(lacking)
         with Channels() as channels:
             try:
                 finished = self._finished(channels, source, given, stop)
@@ -218,6 +219,13 @@ class Sandbox:
                 raise CodeFailed(f"the code raised {said}", stdout, stderr)
             case _:
                 raise CodeFailed(f"the code ended without an answer: {_exit(finished.code)}", stdout, stderr)
+
+
+def _complete() -> None:
+    """Errors: ``SandboxUnavailable``."""
+    lacking = missing()
+    if lacking:
+        raise SandboxUnavailable(lacking)
 
 
 def _source(code: str) -> bytes:

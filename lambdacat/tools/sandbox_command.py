@@ -137,7 +137,7 @@ def _interpreter() -> Iterator[str]:
     for path in bound:
         yield from _on_the_way(path)
         yield from ("--ro-bind", str(path), str(path))
-    for home in sorted(homes):
-        for installed in (home / "site-packages", home / "dist-packages"):
-            if installed.is_dir():
-                yield from ("--tmpfs", str(installed))
+    installed = [home / name for home in sorted(homes) for name in ("site-packages", "dist-packages")]
+    for folder in (*installed, Path("/usr/lib/python3/dist-packages")):
+        if folder.is_dir():
+            yield from ("--tmpfs", str(folder))
