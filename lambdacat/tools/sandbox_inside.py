@@ -26,7 +26,7 @@ def shut_in(order: dict[str, Any]) -> None:
         os.setresuid(*[order["user"]] * 3)
     for name, most in order["limits"].items():
         resource.setrlimit(getattr(resource, name), (most, most))
-    if 0 in os.getresuid() or 0 in os.getresgid():
+    if 0 in (*os.getresuid(), *os.getresgid(), *os.getgroups()):
         raise OSError("it would still be root")
     try:
         os.chroot("/")
