@@ -192,6 +192,7 @@ try:
         if os.fork() == 0:
             os.setsid()
             time.sleep(60)
+            os._exit(0)
         born += 1
 except OSError:
     pass

@@ -96,6 +96,7 @@ os.execv(real, [real, *given[:at], *{instead!r}, *given[at + {words}:]])
     ("option", "words", "instead", "said"),
     [
         ("--seccomp", 2, [], "the filter of system calls is not in force"),
+        ("--unshare-pid", 1, [], "it would see other processes"),
         ("--unshare-pid", 1, ["--no-such-option"], "Unknown option --no-such-option"),
         ("--ro-bind", 3, ["--ro-bind", "/no such folder", "/x"], "source path /no such folder"),
     ],

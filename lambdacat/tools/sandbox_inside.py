@@ -28,6 +28,8 @@ def shut_in(order: dict[str, Any]) -> None:
         resource.setrlimit(getattr(resource, name), (most, most))
     if 0 in (*os.getresuid(), *os.getresgid(), *os.getgroups()):
         raise OSError("it would still be root")
+    if os.getppid() != 1:
+        raise OSError("it would see other processes, and could outlive this run")
     try:
         os.chroot("/")
     except OSError as refusal:

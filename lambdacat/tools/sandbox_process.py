@@ -174,6 +174,10 @@ def supervised(
             with suppress(BrokenPipeError):
                 os.write(ends.go, b"g")
             ending = watched.until(monotonic() + seconds)
+            if ending is Ending.ITSELF:
+                # Bubblewrap sees the same, a moment later, and says how it ended.
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(1)
         finally:
             with suppress(ProcessLookupError):
                 signal.pidfd_send_signal(first, signal.SIGKILL)

@@ -176,7 +176,7 @@ class _Guard:
 
     def _may_read(self, name: str, column: str | None, schema: str | None) -> bool:
         if name in self._tables:
-            return schema in ("main", None)
+            return True
         # Where no column is wanted SQLite says the name alone, be it that of a table or of a part of the statement.
         return not column and schema is None and name not in self._known and not name.startswith(("sqlite_", "pragma_"))
 
