@@ -67,6 +67,7 @@ LOOPS: dict[str, tuple[str, str]] = {
     "testing/disturbing.py": ("anyio", "delays and hangs"),
     "testing/loop.py": ("asyncio trio", "loops on virtual time"),
     "testing/suites.py": ("trio", "laws are tried on both loops"),
+    "tools/sandbox.py": ("anyio", "a thread waits for the code, and is told when its task is cancelled"),
 }
 """The files that name an event loop, what they name, and for what."""
 

@@ -20,11 +20,14 @@ from types import ModuleType
 from typing import NamedTuple
 
 import pytest
+from services import needed
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 MODULES = sorted(path.relative_to(ROOT) for path in (ROOT / "lambdacat").rglob("*.py") if path.name != "__main__.py")
+PROGRAMS = {"sandbox.md": ("bwrap", "bubblewrap")}
+"""Pages whose snippets start a program, and the package that it is in."""
 PROMPT = re.compile(r"^ *>>> ", re.MULTILINE)
 LINK = re.compile(r"\]\((?!\w+:)([^)#]+)(?:#[^)]*)?\)")
 
@@ -78,6 +81,8 @@ def commanded(line: str) -> str:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_snippet_runs(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if page.name in PROGRAMS:
+        needed(*PROGRAMS[page.name])
     module = ModuleType(f"page_{page.stem.replace('-', '_')}")
     # Classes look up their annotations in the module that they name.
     monkeypatch.setitem(sys.modules, module.__name__, module)
