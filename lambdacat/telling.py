@@ -6,8 +6,10 @@ import re
 from itertools import dropwhile
 from types import FrameType, TracebackType
 
-_KERNEL = re.compile(r"lambdacat\.(?!research|testing|tools)").match
-"""Modules of the kernel, by name."""
+_KERNEL = re.compile(
+    r"lambdacat\.(?!research|testing|tools)|lambdacat\.tools\.(?:acting|arguments|calling|checking|grants)$"
+).match
+"""Modules of the kernel, by name, and those that stand between it and a tool."""
 
 
 def is_kernel(frame: FrameType) -> bool:

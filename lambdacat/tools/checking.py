@@ -1,0 +1,156 @@
+"""Values held against types and schemas. The libraries that do it are loaded when the first value comes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import cache
+from pathlib import PurePath
+from typing import Any, TypeAlias
+
+from lambdacat.place import PlanError
+
+Problem: TypeAlias = str
+"""A path and what is wrong there: ``city: expected str, got int``."""
+
+_AT = re.compile(r"(.*?)(?: - at `(\$.*|key in \$.*)`)?", re.DOTALL)
+
+
+@cache
+def loaded() -> Any:
+    """msgspec. Errors: ``PlanError`` that says how to install it."""
+    try:
+        import msgspec
+        import msgspec.inspect
+        import msgspec.json
+    except ImportError:  # pragma: no cover  it comes with the package
+        raise PlanError("tools need msgspec: pip install msgspec") from None
+    return msgspec
+
+
+# --- types -----------------------------------------------------------------------------------------------------------
+
+
+def _from_json(kind: Any, value: Any) -> Any:
+    """A value of a class that msgspec does not know."""
+    if isinstance(kind, type) and issubclass(kind, PurePath) and isinstance(value, str):
+        return kind(value)
+    if hasattr(kind, "model_validate"):
+        return kind.model_validate(value)
+    # What stands here becomes: expected `X`, got `int`.
+    return value
+
+
+def converted(value: Any, kind: Any, path: str) -> tuple[Any, Problem]:
+    """The value as its type wants it, and what is wrong with it: a path and a reason, or nothing."""
+    msgspec = loaded()
+    try:
+        return msgspec.convert(value, kind, dec_hook=_from_json), ""
+    except RecursionError:
+        return value, f"{path}: nested too deep"
+    except msgspec.ValidationError as error:
+        return value, _problem(str(error), path)
+
+
+def _problem(said: str, path: str) -> Problem:
+    """A message of msgspec with its path in front."""
+    match = _AT.fullmatch(" ".join(said.split()))
+    text, at = (match[1], match[2] or "") if match else (said, "")
+    spot = path + at.removeprefix("key in ").removeprefix("$")
+    text = text.replace("`", "")
+    first = text.partition(" ")[0]
+    return (
+        f"{spot}: {first.lower() if first in ('Expected', 'Object', 'Invalid', 'Array') else first}{text[len(first) :]}"
+    )
+
+
+def expected(tool: str, what: str, kind: Any) -> bool:
+    """True: values can be held against this type. Errors: ``PlanError``."""
+    msgspec = loaded()
+    try:
+        msgspec.convert(None, kind, dec_hook=_from_json)
+    except (TypeError, NameError) as error:
+        said = str(error).split("\n")[0]
+        raise PlanError(f"{tool}: {what} has a type that nothing can be held against: {said}") from None
+    except Exception:  # noqa: BLE001  None is seldom a value of the type, and a user's class says so in its own way
+        return True
+    return True
+
+
+def _as_json(kind: Any) -> Any:
+    """The JSON Schema of a class that msgspec does not know."""
+    if isinstance(kind, type) and issubclass(kind, PurePath):
+        return {"type": "string", "format": "path"}
+    raise NotImplementedError
+
+
+def defined(tool: str, kinds: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The JSON Schema of each type, and what those refer to. Errors: ``PlanError`` for a type that no JSON says."""
+    msgspec, found = loaded(), list[Any]()
+    for name, kind in kinds.items():
+        # One by one to say which; together to share what they refer to.
+        try:
+            msgspec.json.schema_components([kind], schema_hook=_as_json)
+        except (TypeError, NotImplementedError):
+            said = getattr(kind, "__name__", None) or repr(kind)
+            raise PlanError(
+                f"{tool}: {name} is a {said}, of which a model can be told nothing; give input= a JSON Schema, or take"
+                " plain values"
+            ) from None
+        found.append(kind)
+    schemas, definitions = msgspec.json.schema_components(found, schema_hook=_as_json, ref_template="#/$defs/{name}")
+    return dict(zip(kinds, schemas, strict=True)), dict(sorted(definitions.items()))
+
+
+def as_json(value: Any, path: str) -> tuple[Any, Problem]:
+    """The value in the types that JSON has, and what is wrong with it, or nothing."""
+    try:
+        return loaded().to_builtins(value, str_keys=True), ""
+    except RecursionError:
+        return value, f"{path}: nested too deep"
+    except (TypeError, ValueError):
+        return value, f"{path}: {type(value).__name__} is nothing that JSON has"
+
+
+# --- JSON Schema -----------------------------------------------------------------------------------------------------
+
+_KINDS = {str: "string", bool: "boolean", int: "integer", float: "number", list: "array", dict: "object"}
+
+
+def held_against(tool: str, schema: Mapping[str, Any], value: Any, path: str = "") -> tuple[Problem, ...]:
+    """What a JSON Schema has to say against a value that stands at a path; every problem with its own.
+
+    Errors: ``PlanError`` for a schema that is none, or without the library.
+    """
+    try:
+        import jsonschema  # type: ignore[import-untyped]
+        from jsonschema.validators import validator_for  # type: ignore[import-untyped]
+        from referencing import Registry
+        from referencing.exceptions import Unresolvable
+    except ImportError:
+        raise PlanError(
+            f"{tool} says what it takes as JSON Schema, which needs jsonschema: pip install 'lambdacat[schema]'"
+        ) from None
+    checker = validator_for(schema, default=jsonschema.Draft202012Validator)
+    try:
+        checker.check_schema(schema)
+        # A registry of its own: the default one would fetch what a schema refers to from the network.
+        errors = list(checker(schema, registry=Registry()).iter_errors(value))
+    except jsonschema.SchemaError as error:
+        raise PlanError(f"{tool}: its JSON Schema is none: {error.message}") from None
+    except Unresolvable as error:
+        raise PlanError(f"{tool}: its JSON Schema refers to what it does not hold: {error.ref}") from None
+    except RecursionError:
+        return (f"{path or tool}: nested too deep",)
+    return tuple(sorted(_told(error, path) for error in errors))
+
+
+def _told(error: Any, path: str) -> Problem:
+    """An error of jsonschema as one line."""
+    path += "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.absolute_path)
+    said = " ".join(str(error.message).split())
+    if error.validator == "type":
+        wanted = error.validator_value
+        got = "null" if error.instance is None else _KINDS.get(type(error.instance), type(error.instance).__name__)
+        said = f"expected {wanted if isinstance(wanted, str) else ' or '.join(wanted)}, got {got}"
+    return f"{path.removeprefix('.')}: {said}" if path else said
