@@ -168,14 +168,13 @@ def derived(tool: str, action: Callable[..., Any]) -> tuple[Derived, Any, str]:
 def gives_of(tool: str, action: Callable[..., Any]) -> Any:
     """The type of what a function gives, ``Any`` where it does not say. Errors: ``PlanError``."""
     gives = _awaited(hints_of(tool, action).get("return", Any))
-    expected(tool, "what it gives", gives)
-    return gives
+    return expected(tool, "what it gives", gives)
 
 
 def derived_of_class(tool: str, takes: Any) -> Derived | None:
     """The fields of a record as arguments; None for what is no record."""
-    expected(tool, "takes=", takes)
-    fields = getattr(loaded().inspect.type_info(takes), "fields", None) if isinstance(takes, type) else None
+    is_record = isinstance(takes, type) and expected(tool, "takes=", takes) is takes
+    fields = getattr(loaded().inspect.type_info(takes), "fields", None) if is_record else None
     if fields is None:
         return None
     hints = hints_of(tool, takes)
@@ -185,8 +184,7 @@ def derived_of_class(tool: str, takes: Any) -> Derived | None:
 
 def _argument(tool: str, name: str, kind: Any, default: Any) -> Argument:
     about = next((note for note in getattr(kind, "__metadata__", ()) if isinstance(note, str)), "")
-    expected(tool, name, kind)
-    return Argument(name, kind, default, about)
+    return Argument(name, expected(tool, name, kind), default, about)
 
 
 def parameters_of(tool: str, action: Callable[..., Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from lambdacat.bound import Estimate
 from lambdacat.build import gather, pure
 from lambdacat.footprints import footprint
 from lambdacat.leaf import task
+from lambdacat.merging import own_copy
 from lambdacat.optics import Iso, Lens, Traversal
 from lambdacat.place import Attr, Item, PlanError
 from lambdacat.plan import Plan, Task, identity
@@ -75,7 +76,7 @@ def _constants(tool: Tool[Any, Any], said: Mapping[str, Any], lenses: Mapping[st
         if isinstance(value, (Plan, Traversal)) and name not in lenses:
             what = "a plan: run it before, into a field" if isinstance(value, Plan) else "an optic with several parts"
             problems.append(f"{name}: an argument is a constant or a lens, and this is {what}")
-    checked = {name: value for name, value in said.items() if name not in lenses}
+    checked = {name: own_copy(value) for name, value in said.items() if name not in lenses}
     values, found = takes.checked({} if problems else checked)
     problems += found
     if not problems and not lenses:

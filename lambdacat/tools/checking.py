@@ -6,14 +6,16 @@ import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import PurePath
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, final
+
+from attrs import frozen
 
 from lambdacat.place import PlanError
 
 Problem: TypeAlias = str
 """A path and what is wrong there: ``city: expected str, got int``."""
 
-_AT = re.compile(r"(.*?)(?: - at `(\$.*|key in \$.*)`)?", re.DOTALL)
+_AT = re.compile(r"(.*?)(?: - at (`key` in )?`(\$.*)`)?", re.DOTALL)
 
 
 @cache
@@ -44,6 +46,9 @@ def _from_json(kind: Any, value: Any) -> Any:
 def converted(value: Any, kind: Any, path: str) -> tuple[Any, Problem]:
     """The value as its type wants it, and what is wrong with it: a path and a reason, or nothing."""
     msgspec = loaded()
+    if isinstance(kind, Instance):
+        wrong = f"{path}: expected {kind.kind.__name__}, got {type(value).__name__}"
+        return value, "" if isinstance(value, kind.kind) else wrong
     try:
         return msgspec.convert(value, kind, dec_hook=_from_json), ""
     except RecursionError:
@@ -55,8 +60,8 @@ def converted(value: Any, kind: Any, path: str) -> tuple[Any, Problem]:
 def _problem(said: str, path: str) -> Problem:
     """A message of msgspec with its path in front."""
     match = _AT.fullmatch(" ".join(said.split()))
-    text, at = (match[1], match[2] or "") if match else (said, "")
-    spot = path + at.removeprefix("key in ").removeprefix("$")
+    text, key, at = (match[1], match[2], match[3]) if match else (said, None, None)
+    spot = f"{path}{(at or '').removeprefix('$')}{' (a key)' if key else ''}"
     text = text.replace("`", "")
     first = text.partition(" ")[0]
     return (
@@ -64,17 +69,27 @@ def _problem(said: str, path: str) -> Problem:
     )
 
 
-def expected(tool: str, what: str, kind: Any) -> bool:
-    """True: values can be held against this type. Errors: ``PlanError``."""
+@final
+@frozen
+class Instance:
+    """A class that msgspec cannot take apart: its own values are right, and no others."""
+
+    kind: type
+
+
+def expected(tool: str, what: str, kind: Any) -> Any:
+    """The type in the form in which values are held against it. Errors: ``PlanError`` when nothing can be."""
     msgspec = loaded()
     try:
         msgspec.convert(None, kind, dec_hook=_from_json)
-    except (TypeError, NameError) as error:
+    except (TypeError, NameError, NotImplementedError) as error:
+        if isinstance(kind, type):
+            return Instance(kind)
         said = str(error).split("\n")[0]
         raise PlanError(f"{tool}: {what} has a type that nothing can be held against: {said}") from None
     except Exception:  # noqa: BLE001  None is seldom a value of the type, and a user's class says so in its own way
-        return True
-    return True
+        return kind
+    return kind
 
 
 def _as_json(kind: Any) -> Any:
@@ -92,6 +107,7 @@ def defined(tool: str, kinds: Mapping[str, Any]) -> tuple[dict[str, Any], dict[s
         try:
             msgspec.json.schema_components([kind], schema_hook=_as_json)
         except (TypeError, NotImplementedError):
+            kind = kind.kind if isinstance(kind, Instance) else kind
             said = getattr(kind, "__name__", None) or repr(kind)
             raise PlanError(
                 f"{tool}: {name} is a {said}, of which a model can be told nothing; give input= a JSON Schema, or take"
@@ -105,10 +121,11 @@ def defined(tool: str, kinds: Mapping[str, Any]) -> tuple[dict[str, Any], dict[s
 def as_json(value: Any, path: str) -> tuple[Any, Problem]:
     """The value in the types that JSON has, and what is wrong with it, or nothing."""
     try:
-        return loaded().to_builtins(value, str_keys=True), ""
+        json = loaded().json
+        return json.decode(json.encode(value)), ""
     except RecursionError:
         return value, f"{path}: nested too deep"
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return value, f"{path}: {type(value).__name__} is nothing that JSON has"
 
 

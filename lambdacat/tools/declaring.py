@@ -89,7 +89,9 @@ class ToolOptions(TypedDict, total=False):
 
 
 def _limiter(tool: Any) -> Concurrency | None:
-    return None if tool.limit is None else Concurrency(tool.limit, name=f"{tool.name}, {tool.limit} at once")
+    # The fields are looked at after this.
+    wrong = type(tool.limit) is not int or tool.limit < 1
+    return None if wrong else Concurrency(tool.limit, name=f"{tool.name}, {tool.limit} at once")
 
 
 @final
