@@ -94,9 +94,9 @@ def test_without_arguments_a_plan_stands_where_its_task_stands() -> None:
 
 def test_what_a_plan_touches_is_known_of_its_task() -> None:
     box = loud()
-    one = footprint(box.task("agent.answer", text=CITY, into=REPORT))
+    one: Any = footprint(box.task("agent.answer", text=CITY, into=REPORT))
     assert (one.reads, one.writes, one.resources) == ({(Attr("city"),)}, {(Attr("report"),)}, {Resource("model")})
-    two = footprint(box.task("agent.answer", text=CITY, rounds=DAYS, into=REPORT))
+    two: Any = footprint(box.task("agent.answer", text=CITY, rounds=DAYS, into=REPORT))
     assert (two.reads, two.writes) == ({()}, {(Attr("report"),)})
     assert box["agent.answer"].reads == ("model",)
     assert "agent.answer" in render(box.task("agent.answer", text=CITY, into=REPORT))

@@ -45,7 +45,7 @@ USES: dict[str, Any] = {
     "llm": lambda ctx: grants.require("llm"),
     "exec": lambda ctx: grants.require("exec"),
 }
-DECLARED = {"reads": "cities", "writes": "log", "capabilities": ("net:api.example.org:443", "fs:/srv/reports")}
+DECLARED: Any = {"reads": "cities", "writes": "log", "capabilities": ("net:api.example.org:443", "fs:/srv/reports")}
 
 
 def swallowed(use: Any) -> Any:

@@ -275,10 +275,17 @@ class Tool(Generic[P, R_co]):
     def task(self, arguments: Mapping[str, object] = ..., /, *, into: tuple[()], **named: object) -> Plan[Any, Any]: ...
     @overload
     def task(
-        self: Tool[Any, Coroutine[Any, Any, X]], arguments: Mapping[str, object] = ..., /, **named: object
+        self: Tool[Any, Coroutine[Any, Any, X]],
+        arguments: Mapping[str, object] = ...,
+        /,
+        *,
+        into: None = None,
+        **named: object,
     ) -> Plan[Any, X]: ...
     @overload
-    def task(self: Tool[Any, X], arguments: Mapping[str, object] = ..., /, **named: object) -> Plan[Any, X]: ...
+    def task(
+        self: Tool[Any, X], arguments: Mapping[str, object] = ..., /, *, into: None = None, **named: object
+    ) -> Plan[Any, X]: ...
     def task(self, arguments: Any = None, /, *, into: Any = None, **named: Any) -> Plan[Any, Any]:
         """A call of the tool as a plan: each argument a constant, or a lens that says where in the state it stands.
 
