@@ -159,6 +159,22 @@ def test_neighbours_are_not_confined(on: Runner) -> None:
     assert on(lambda: arun((plan & free) >> free, 0)) == Success(0)
 
 
+def test_what_comes_after_is_not_confined() -> None:
+    plan: Any = Toolbox(tool("a.strict", blocking="inline")(lambda: None)).strict().task("a.strict", into=())
+    assert run(plan >> task(blocking="inline")(lambda n: grants.allowed("exec")), 0) == Success(True)
+    assert grants.allowed("exec")
+
+
+@on_both
+def test_what_a_plain_function_leaves_to_be_awaited_is_confined(on: Runner) -> None:
+    async def later() -> int:
+        grants.require("exec")
+        return 1
+
+    plan = strict(lambda: later())
+    assert "the capability exec" in refused(on(lambda: arun(plan, {})))
+
+
 def test_a_strict_tool_inside_another_has_what_both_declare() -> None:
     inner = strict(lambda: grants.require("llm"), capabilities="llm")
     assert "a.c" in refused(
@@ -251,6 +267,8 @@ def test_a_thing_that_is_held_asks_for_what_is_done_with_it() -> None:
     for use in (*read.values(), *written.values()):
         assert isinstance(run(strict(use, writes="users"), {}, context=context), Success)
     assert table == {}
+    with pytest.raises(AttributeError):
+        _ = context["users"]._thing_of_its_own
 
 
 # --- capabilities ----------------------------------------------------------------------------------------------------

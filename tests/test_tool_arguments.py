@@ -16,6 +16,7 @@ from attrs import frozen
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
+from toolbox_samples import DAYS, Trip
 from typing_extensions import TypedDict
 from untyped import run
 
@@ -209,6 +210,11 @@ def test_what_is_nested_too_deep_is_a_problem() -> None:
         assert problems(made, a=deep) == ("a: nested too deep",)
 
 
+def test_what_types_refer_to_is_told_in_one_order() -> None:
+    for kinds in ((Point, Options, Colour), (Colour, Point, Options)):
+        assert list(takes(*kinds).listing()["function"]["parameters"]["$defs"]) == ["Colour", "Options", "Point"]
+
+
 def test_defaults_are_told_and_used() -> None:
     made = takes(int, list[int], Any, a=1, b=[], c=object())
     assert made.listing()["function"]["parameters"]["properties"] == {
@@ -261,6 +267,13 @@ def test_arguments_are_held_against_a_schema_that_was_given(arguments: Any, said
     with pytest.raises(PlanError) as refused:
         ordered(input=ORDER).task("shop.order", arguments)
     assert str(refused.value) == f"shop.order: {said}"
+
+
+def test_what_holds_between_arguments_is_held_against_what_comes_from_a_state() -> None:
+    box = ordered(input=ORDER)
+    assert run(box.task("shop.order", {"user-id": DAYS}, rows=[]), Trip()) == Success({"user-id": 2, "rows": []})
+    fault = run(box.task("shop.order", {"user-id": DAYS}, size="s"), Trip()).failure()
+    assert str(fault.error) == "shop.order: 'rows' is a dependency of 'size'"
 
 
 def test_a_schema_never_leads_to_the_network() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Any
 
 import anyio
@@ -17,6 +18,7 @@ from lambdacat import (
     Context,
     Estimate,
     Key,
+    MemoryJournal,
     PlanError,
     Resource,
     Success,
@@ -138,6 +140,42 @@ def test_bad_arguments_are_named_before_the_call_and_bad_results_after_it() -> N
         case other:
             raise AssertionError(other)
     assert calls == [["a"]]
+
+
+@on_both
+def test_what_is_awaited_is_checked(on: Runner) -> None:
+    async def wrong() -> int:
+        return "many"  # type: ignore[return-value]
+
+    def left() -> Any:
+        return wrong()
+
+    left.__annotations__["return"] = Awaitable[int]
+    for action in (wrong, left):
+        fault = on(lambda action=action: arun(tool("a.b")(action).task(), 0)).failure()
+        assert str(fault.error) == "a.b: result: expected int, got str"
+
+
+@pytest.mark.parametrize("given", [[1, 2], '{"a": 1}', None, {1: 2}, {1: 2, "a": 3}])
+def test_arguments_that_are_no_object_are_bad_arguments(given: Any) -> None:
+    fault = run(BOX.from_arguments("math.add"), given).failure()
+    assert str(fault.error).startswith("math.add: expected an object of arguments by name, got ")
+
+
+@on_both
+def test_a_tool_in_a_durable_run_is_called_once(on: Runner) -> None:
+    calls = []
+
+    @tool("a.b")
+    async def once(n: int) -> int:
+        calls.append(n)
+        return n + 1
+
+    journal = MemoryJournal()
+    plan: Any = Toolbox(once).strict().task("a.b", n=DAYS, into=DAYS)
+    for _ in range(2):
+        assert on(lambda: arun(plan, Trip(), journal=journal)) == Success(Trip(days=3))
+    assert calls == [2]
 
 
 def test_constants_are_the_call_s_own() -> None:

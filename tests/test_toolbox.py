@@ -6,13 +6,14 @@ import asyncio
 import pickle
 import subprocess
 import sys
+from functools import partial
 from types import ModuleType
 from typing import Any
 
 import pytest
 import toolbox_samples
 from attrs import evolve
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from toolbox_samples import DAYS, TOTAL, Trip, add, root, send, weather
 from untyped import run
@@ -93,6 +94,23 @@ def test_a_name_is_a_category_and_a_word(name: str) -> None:
 def test_what_cannot_be_called_by_name_is_no_tool(action: Any, message: str) -> None:
     with pytest.raises(PlanError, match=message):
         Toolbox(tool("a.b")(action)).task("a.b")
+
+
+class Greeter:
+    """A class whose instances are called."""
+
+    def __call__(self, name: str) -> str:
+        """Greet somebody."""
+        return f"hello {name}"
+
+
+def test_partials_and_callable_objects_are_functions_too() -> None:
+    some = tool("a.some")(partial(add.action, b=2))
+    greet = tool("a.greet")(Greeter())
+    assert (some.description, greet.description) == ("Add two numbers.", "Greet somebody.")
+    assert some.listing()["function"]["parameters"]["required"] == ["a"]
+    assert run(some.task(a=1), 0) == Success(3)
+    assert run(greet.task(name="Ada"), 0) == Success("hello Ada")
 
 
 def test_a_decorator_without_a_name_says_so() -> None:
@@ -206,6 +224,21 @@ def joined(*given: Any) -> Any:
     return whole
 
 
+def test_two_tools_of_one_name_are_never_joined() -> None:
+    with pytest.raises(PlanError, match=r"there is a tool 'x\.x' already"):
+        Toolbox(POOL[0]) | Toolbox(POOL[4])
+    assert Toolbox(POOL[0]) | Toolbox(evolve(POOL[0])) == Toolbox(POOL[0])
+
+
+def test_a_strict_toolbox_stays_strict() -> None:
+    box = Toolbox(add).strict()
+    for other in (box.with_(root), box.without("math.add"), box.replacing(add), box.with_plan("a.b", task(len))):
+        assert other.is_strict
+    assert not Toolbox(add).is_strict
+    assert box != Toolbox(add)
+
+
+@settings(max_examples=60)
 @given(boxes, boxes, boxes)
 def test_the_union_of_toolboxes_has_laws(a: Any, b: Any, c: Any) -> None:
     assert joined(a, b) == joined(b, a)

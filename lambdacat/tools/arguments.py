@@ -73,6 +73,8 @@ def problems_of_names(taking: Taking, given: Iterable[str], *, missing: bool = T
 
 def taken(tool: str, taking: Taking, given: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments as the tool wants them. Errors: ``BadArguments`` with every problem."""
+    if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
+        raise BadArguments(tool, [f"expected an object of arguments by name, got {type(given).__name__}"])
     known = {name: value for name, value in given.items() if taking.open or name in taking.names}
     values, found = taking.checked(known)
     found = (*problems_of_names(taking, given), *found)

@@ -23,7 +23,7 @@ from typing import (
 from attrs import Factory, field, frozen
 
 from lambdacat.bound import Estimate, Resource
-from lambdacat.callables import code_flags, name_of
+from lambdacat.callables import code_flags, function_of, name_of
 from lambdacat.guard.concurrency import Concurrency
 from lambdacat.optics import Lens
 from lambdacat.place import PlanError
@@ -352,8 +352,8 @@ def tool(name: str, /, **options: Unpack[ToolOptions]) -> _Declared:
 
 
 def _about(action: Any) -> str:
-    """The first paragraph of a docstring, on one line; a class's or a type's own says nothing of its instances."""
+    """The first paragraph of the docstring of what a call runs, on one line."""
     from inspect import cleandoc
 
-    said = getattr(action, "__doc__", None) or ""
+    said = getattr(function_of(action), "__doc__", None) or ""
     return " ".join(cleandoc(said).partition("\n\n")[0].split())

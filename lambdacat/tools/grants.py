@@ -169,6 +169,8 @@ class Held:
         return f"Held({self._resource!r})"
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
         (reading if name in self._reads else writing)(self._resource)
         return getattr(self._thing, name)
 
