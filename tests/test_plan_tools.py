@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import Any
 
 import pytest
@@ -130,6 +131,15 @@ def test_arguments_and_results_of_a_plan_are_checked() -> None:
     assert str(fault.error) == "agent.answer: rounds: expected int, got str"
     fault = run(box.task("a.b", input=1), 0).failure()
     assert str(fault.error) == "a.b: result: expected int, got str"
+
+
+def test_a_plan_as_a_tool_goes_to_another_process() -> None:
+    box = loud()
+    assert pickle.loads(pickle.dumps(box)) == box
+    for plan in (box.task("agent.answer", text=CITY, into=REPORT), box.strict().task("agent.answer", text=CITY)):
+        there = pickle.loads(pickle.dumps(plan))
+        assert there == plan
+        assert run(there, Trip()) == run(plan, Trip())
 
 
 def test_a_plan_is_bounded_as_its_tool_says() -> None:

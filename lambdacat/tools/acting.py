@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from inspect import CO_ASYNC_GENERATOR, Parameter, Signature, signature
 from typing import TYPE_CHECKING, Any, Final, final
@@ -13,6 +14,7 @@ from lambdacat.context import Context
 from lambdacat.merging import own_copy
 from lambdacat.plan import Bind, Plan, Recover, Task
 from lambdacat.regrow import rebuilt, with_action
+from lambdacat.structure import Decorated
 from lambdacat.tools.arguments import BadResult, taken
 from lambdacat.tools.checking import Problem, as_json, converted, held_against
 from lambdacat.tools.grants import Grant, confined, confined_context
@@ -182,6 +184,13 @@ class _Confined:
     @property
     def __signature__(self) -> Signature:
         return signature(self.action)
+
+    def __reduce__(self) -> Any:
+        # The name of a function that was decorated means the task: pickle finds the function by way of that.
+        home = vars(sys.modules.get(getattr(self.action, "__module__", ""), object))
+        named: Any = home.get(getattr(self.action, "__qualname__", ""))
+        is_decorated = isinstance(named, Task) and named.action is self.action
+        return type(self), (Decorated(named, self.action.__qualname__) if is_decorated else self.action, self.grant)
 
     def given(self, given: tuple[Any, ...], call: Any) -> Iterable[Any]:
         """The arguments, where the context has only what was declared."""

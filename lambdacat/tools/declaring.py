@@ -20,7 +20,7 @@ from typing import (
     overload,
 )
 
-from attrs import Factory, field, frozen
+from attrs import Factory, field, fields, frozen
 
 from lambdacat.bound import Estimate, Resource
 from lambdacat.callables import code_flags, function_of, name_of
@@ -171,7 +171,7 @@ class Tool(Generic[P, R_co]):
         )
         if found is self:
             return _tool_named, (action.__module__, action.__qualname__)
-        return object.__reduce_ex__(self, 2)
+        return _tool_of, ({one.name: getattr(self, one.name) for one in fields(Tool) if one.init},)
 
     @property
     def category(self) -> str:
@@ -223,8 +223,11 @@ class Tool(Generic[P, R_co]):
             return derived(self.name, action)
         if self.takes_type is None:
             return Derived(self.name, ()), self.gives_type, ""
-        record = derived_of_class(self.name, self.takes_type)
-        return record or Derived(self.name, (Argument("input", self.takes_type),)), self.gives_type, ""
+        return self._record or Derived(self.name, (Argument("input", self.takes_type),)), self.gives_type, ""
+
+    @cached_property
+    def _record(self) -> Derived | None:
+        return derived_of_class(self.name, self.takes_type)
 
     @property
     def takes(self) -> Taking:
@@ -247,9 +250,7 @@ class Tool(Generic[P, R_co]):
         """What a whole plan is given for these arguments."""
         if self.input is not None or self.takes_type is None:
             return dict(arguments)
-        if self._derived[0].names == ("input",) and derived_of_class(self.name, self.takes_type) is None:
-            return arguments["input"]
-        return self.takes_type(**arguments)
+        return arguments["input"] if self._record is None else self.takes_type(**arguments)
 
     def listing(self) -> dict[str, Any]:
         """The tool as models are told of it, in the form of OpenAI. Law: equal tools give the same bytes of JSON."""
@@ -302,6 +303,10 @@ def _context_of(action: Any) -> str:
     from inspect import signature
 
     return "" if isinstance(action, Plan) or "ctx" not in signature(action).parameters else "ctx"
+
+
+def _tool_of(given: dict[str, Any]) -> Tool[Any, Any]:
+    return Tool(**given)
 
 
 def _tool_named(module: str, name: str) -> Any:
