@@ -156,6 +156,8 @@ def test_a_plan_is_bounded_as_its_tool_says() -> None:
             assert seconds == 0.02
         case other:
             raise AssertionError(other)
+    with pytest.raises(PlanError, match=r"a\.b: gives= has a type that nothing can be held against"):
+        box.with_plan("a.b", slow, gives=Question | Trip).task("a.b")
     with pytest.raises(PlanError, match=r"with_plan wants a plan, not .*; declare a function with @tool"):
         box.with_plan("a.b", slow.action)
 

@@ -109,6 +109,43 @@ def test_a_use_that_was_not_declared_is_refused_whatever_the_tool_does(on: Runne
     assert on(lambda: arun(loose, {}, context=context)) == Success(2)
 
 
+resources = st.sets(st.sampled_from("abcd"), max_size=3)
+used = st.lists(
+    st.tuples(st.sampled_from(["reading", "writing", "require", "item"]), st.sampled_from("abcd")), max_size=4
+)
+
+
+@given(resources, resources, resources, used)
+def test_a_call_ends_well_just_when_all_it_uses_was_declared(
+    reads: set[str], writes: set[str], kinds: set[str], uses: list[tuple[str, str]]
+) -> None:
+    """R-P4: each use alone decides."""
+    may = {
+        "reading": reads | writes,
+        "writing": writes,
+        "require": {f"kind_{kind}" for kind in kinds},
+        "item": reads | writes,
+    }
+
+    def action(ctx: Context) -> None:
+        for use, name in uses:
+            match use:
+                case "require":
+                    grants.require(f"kind_{name}")
+                case "item":
+                    _ = ctx[name]
+                case _:
+                    getattr(grants, use)(name)
+
+    plan = strict(action, reads=reads, writes=writes, capabilities=[f"kind_{kind}" for kind in kinds])
+    outcome = run(plan, {}, context=dict.fromkeys("abcd", 0))
+    wrong = [name for use, name in uses if (f"kind_{name}" if use == "require" else name) not in may[use]]
+    if wrong:
+        assert f"'{wrong[0]}'" in (reason := refused(outcome)) or f"kind_{wrong[0]}" in reason
+    else:
+        assert outcome == Success(None)
+
+
 def test_what_a_context_hands_out_is_watched_in_threads_of_the_tool_too() -> None:
     assert "'users'" in refused(run(strict(in_a_thread(USES["reads 'users'"])), {}, context={"users": {}}))
 

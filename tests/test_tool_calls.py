@@ -100,6 +100,7 @@ def test_plans_that_say_the_same_are_the_same() -> None:
         ({"city": 5}, "weather.get: city: expected str, got int"),
         ({"city": 5, "days": "x"}, "weather.get: city: expected str, got int; days: expected int, got str"),
         ({}, "weather.get: city: missing"),
+        ({"cty": 1, "days": "x"}, "did you mean 'city'?; city: missing; days: expected int, got str"),
         ({"city": task(lambda s: s)}, "city: an argument is a constant or a lens, and this is a plan"),
         ({"city": lens(Trip, lambda s: s.days) >> each}, "this is an optic with several parts"),
         ({"city": lens(tuple[str, ...], lambda s: s[0])}, "weather.get: its lenses are of different states"),

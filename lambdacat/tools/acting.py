@@ -16,7 +16,7 @@ from lambdacat.plan import Bind, Plan, Recover, Task
 from lambdacat.regrow import rebuilt, with_action
 from lambdacat.structure import Decorated
 from lambdacat.tools.arguments import BadResult, taken
-from lambdacat.tools.checking import Problem, as_json, converted, held_against
+from lambdacat.tools.checking import Problem, as_json, converted
 from lambdacat.tools.grants import Grant, confined, confined_context
 from lambdacat.wiring import AWAITABLE
 
@@ -38,7 +38,7 @@ def _wrong(tool: Tool[Any, Any], result: Any) -> Problem:
     if tool.output is None:
         return converted(result, tool.gives, "result")[1] if tool.gives is not Any else ""
     value, problem = as_json(result, "result")
-    return problem or "; ".join(held_against(tool.name, tool.output, value, "result"))
+    return problem or "; ".join(tool.output_schema.problems(value, "result"))
 
 
 # --- a function ------------------------------------------------------------------------------------------------------

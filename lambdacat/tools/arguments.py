@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
+from functools import cached_property
 from typing import Any, Final, Protocol, TypeAlias, final
 
 from attrs import field, frozen
@@ -14,7 +15,7 @@ from attrs import field, frozen
 from lambdacat.callables import name_of
 from lambdacat.context import Context
 from lambdacat.place import PlanError
-from lambdacat.tools.checking import Problem, as_json, converted, defined, expected, held_against, loaded
+from lambdacat.tools.checking import Problem, Schema, as_json, converted, defined, expected, loaded
 
 Json: TypeAlias = dict[str, Any]
 REQUIRED: Final[Any] = object()
@@ -163,7 +164,7 @@ def derived(tool: str, action: Callable[..., Any]) -> tuple[Derived, Any, str]:
         if kind is Context or name == "ctx":
             context = name
         else:
-            arguments.append(_argument(tool, name, kind, default))
+            arguments.append(argument(tool, name, kind, default))
     return Derived(tool, tuple(arguments)), gives_of(tool, action), context
 
 
@@ -171,6 +172,13 @@ def gives_of(tool: str, action: Callable[..., Any]) -> Any:
     """The type of what a function gives, ``Any`` where it does not say. Errors: ``PlanError``."""
     gives = _awaited(hints_of(tool, action).get("return", Any))
     return expected(tool, "what it gives", gives)
+
+
+def context_of(action: Callable[..., Any]) -> str:
+    """The parameter of a function with a schema that gets the context; empty when none does."""
+    from inspect import signature
+
+    return "ctx" if "ctx" in signature(action).parameters else ""
 
 
 def derived_of_class(tool: str, takes: Any) -> Derived | None:
@@ -181,10 +189,11 @@ def derived_of_class(tool: str, takes: Any) -> Derived | None:
         return None
     hints = hints_of(tool, takes)
     rows = [(one.name, REQUIRED if one.required else one.default) for one in fields]
-    return Derived(tool, tuple(_argument(tool, name, hints.get(name, Any), default) for name, default in rows))
+    return Derived(tool, tuple(argument(tool, name, hints.get(name, Any), default) for name, default in rows))
 
 
-def _argument(tool: str, name: str, kind: Any, default: Any) -> Argument:
+def argument(tool: str, name: str, kind: Any, default: Any = REQUIRED) -> Argument:
+    """One argument of a type. Errors: ``PlanError`` for a type that nothing can be held against."""
     about = next((note for note in getattr(kind, "__metadata__", ()) if isinstance(note, str)), "")
     return Argument(name, expected(tool, name, kind), default, about)
 
@@ -250,6 +259,15 @@ class Given:
     tool: str
     given: Mapping[str, Any] = field(hash=False)
 
+    @cached_property
+    def _whole(self) -> Schema:
+        return Schema(self.tool, self.given)
+
+    @cached_property
+    def _alone(self) -> Schema:
+        # Each by itself, so that what is known early is said early; the whole may not be there yet.
+        return Schema(self.tool, {key: self.given[key] for key in _ONE_BY_ONE if key in self.given})
+
     @property
     def names(self) -> tuple[str, ...]:
         """The properties, in the order in which they are written."""
@@ -270,12 +288,10 @@ class Given:
         for name, value in values.items():
             made[name], problem = as_json(value, name)
             found += [problem] if problem else []
-        # Each by itself, so that what is known early is said early; the whole may not be there yet.
-        alone = {key: self.given[key] for key in _ONE_BY_ONE if key in self.given}
-        return made, tuple(found) or held_against(self.tool, alone, made)
+        return made, tuple(found) or self._alone.problems(made)
 
     def whole(self, values: Mapping[str, Any]) -> tuple[Problem, ...]:
-        return held_against(self.tool, self.given, dict(values))
+        return self._whole.problems(dict(values))
 
     def schema(self) -> Json:
         from lambdacat.merging import own_copy

@@ -76,8 +76,8 @@ def _constants(tool: Tool[Any, Any], said: Mapping[str, Any], lenses: Mapping[st
         if isinstance(value, (Plan, Traversal)) and name not in lenses:
             what = "a plan: run it before, into a field" if isinstance(value, Plan) else "an optic with several parts"
             problems.append(f"{name}: an argument is a constant or a lens, and this is {what}")
-    checked = {name: own_copy(value) for name, value in said.items() if name not in lenses}
-    values, found = takes.checked({} if problems else checked)
+    constants = {name: own_copy(value) for name, value in said.items() if not isinstance(value, (Plan, Traversal))}
+    values, found = takes.checked({name: constants[name] for name in constants if takes.open or name in takes.names})
     problems += found
     if not problems and not lenses:
         problems += takes.whole(values)

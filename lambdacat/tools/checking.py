@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, cached_property
 from pathlib import PurePath
 from typing import Any, TypeAlias, final
 
-from attrs import frozen
+from attrs import field, frozen
 
 from lambdacat.place import PlanError
 
@@ -134,32 +134,48 @@ def as_json(value: Any, path: str) -> tuple[Any, Problem]:
 _KINDS = {str: "string", bool: "boolean", int: "integer", float: "number", list: "array", dict: "object"}
 
 
-def held_against(tool: str, schema: Mapping[str, Any], value: Any, path: str = "") -> tuple[Problem, ...]:
-    """What a JSON Schema has to say against a value that stands at a path; every problem with its own.
+@final
+@frozen
+class Schema:
+    """A JSON Schema that values of a tool are held against."""
 
-    Errors: ``PlanError`` for a schema that is none, or without the library.
-    """
-    try:
-        import jsonschema  # type: ignore[import-untyped]
-        from jsonschema.validators import validator_for  # type: ignore[import-untyped]
-        from referencing import Registry
-        from referencing.exceptions import Unresolvable
-    except ImportError:
-        raise PlanError(
-            f"{tool} says what it takes as JSON Schema, which needs jsonschema: pip install 'lambdacat[schema]'"
-        ) from None
-    checker = validator_for(schema, default=jsonschema.Draft202012Validator)
-    try:
-        checker.check_schema(schema)
+    tool: str
+    given: Mapping[str, Any] = field(hash=False)
+
+    @cached_property
+    def _checker(self) -> tuple[Any, Any]:
+        """What holds values against it, and the exception for what it refers to and does not hold."""
+        try:
+            import jsonschema  # type: ignore[import-untyped]
+            from jsonschema.validators import validator_for  # type: ignore[import-untyped]
+            from referencing import Registry
+            from referencing.exceptions import Unresolvable
+        except ImportError:
+            raise PlanError(
+                f"{self.tool} says what it takes as JSON Schema, which needs jsonschema: pip install"
+                " 'lambdacat[schema]'"
+            ) from None
+        kind = validator_for(self.given, default=jsonschema.Draft202012Validator)
+        try:
+            kind.check_schema(self.given)
+        except jsonschema.SchemaError as error:
+            raise PlanError(f"{self.tool}: its JSON Schema is none: {error.message}") from None
         # A registry of its own: the default one would fetch what a schema refers to from the network.
-        errors = list(checker(schema, registry=Registry()).iter_errors(value))
-    except jsonschema.SchemaError as error:
-        raise PlanError(f"{tool}: its JSON Schema is none: {error.message}") from None
-    except Unresolvable as error:
-        raise PlanError(f"{tool}: its JSON Schema refers to what it does not hold: {error.ref}") from None
-    except RecursionError:
-        return (f"{path or tool}: nested too deep",)
-    return tuple(sorted(_told(error, path) for error in errors))
+        return kind(self.given, registry=Registry()), Unresolvable
+
+    def problems(self, value: Any, path: str = "") -> tuple[Problem, ...]:
+        """What it has to say against a value that stands at a path; every problem with its own.
+
+        Errors: ``PlanError`` for a schema that is none, or without the library.
+        """
+        checker, unresolvable = self._checker
+        try:
+            errors = list(checker.iter_errors(value))
+        except unresolvable as error:
+            raise PlanError(f"{self.tool}: its JSON Schema refers to what it does not hold: {error.ref}") from None
+        except RecursionError:
+            return (f"{path or self.tool}: nested too deep",)
+        return tuple(sorted(_told(error, path) for error in errors))
 
 
 def _told(error: Any, path: str) -> Problem:

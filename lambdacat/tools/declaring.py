@@ -28,8 +28,9 @@ from lambdacat.guard.concurrency import Concurrency
 from lambdacat.optics import Lens
 from lambdacat.place import PlanError
 from lambdacat.plan import Plan
-from lambdacat.tools.arguments import Argument, Derived, Given, Taking, derived, derived_of_class, gives_of
+from lambdacat.tools.arguments import Derived, Given, Taking, argument, context_of, derived, derived_of_class, gives_of
 from lambdacat.tools.capability import Capability, capabilities
+from lambdacat.tools.checking import Schema, expected
 from lambdacat.tools.fields import (
     is_estimate,
     is_limit,
@@ -217,13 +218,21 @@ class Tool(Generic[P, R_co]):
     # What it takes and gives -----------------------------------------------------------------------------------------
 
     @cached_property
-    def _derived(self) -> tuple[Derived, Any, str]:
+    def _derived(self) -> tuple[Taking, Any, str]:
+        """The arguments, the type of the result, and the parameter that gets the context."""
         action = self.action.signature if isinstance(self.action, Steps) else self.action
-        if not isinstance(action, Plan):
+        if isinstance(action, Plan):
+            return self._of_plan(), expected(self.name, "gives=", self.gives_type), ""
+        if self.input is None:
             return derived(self.name, action)
+        return Given(self.name, self.input), gives_of(self.name, action), context_of(action)
+
+    def _of_plan(self) -> Taking:
+        if self.input is not None:
+            return Given(self.name, self.input)
         if self.takes_type is None:
-            return Derived(self.name, ()), self.gives_type, ""
-        return self._record or Derived(self.name, (Argument("input", self.takes_type),)), self.gives_type, ""
+            return Derived(self.name, ())
+        return self._record or Derived(self.name, (argument(self.name, "input", self.takes_type),))
 
     @cached_property
     def _record(self) -> Derived | None:
@@ -232,19 +241,22 @@ class Tool(Generic[P, R_co]):
     @property
     def takes(self) -> Taking:
         """The arguments. Errors: ``PlanError`` for annotations that say nothing."""
-        return self._derived[0] if self.input is None else Given(self.name, self.input)
+        return self._derived[0]
 
     @property
     def gives(self) -> Any:
         """The type of the result; ``Any`` is that nothing was said."""
-        if self.input is None or isinstance(self.action, Plan):
-            return self._derived[1]
-        return gives_of(self.name, self.action)
+        return self._derived[1]
 
     @property
     def wants_context(self) -> str:
         """The parameter that gets the context of the call; empty when none does."""
-        return self._derived[2] if self.input is None else _context_of(self.action)
+        return self._derived[2]
+
+    @cached_property
+    def output_schema(self) -> Schema:
+        """What the result is held against, where ``output`` says it."""
+        return Schema(self.name, self.output or {})
 
     def input_of(self, arguments: Mapping[str, Any]) -> Any:
         """What a whole plan is given for these arguments."""
@@ -297,12 +309,6 @@ class Tool(Generic[P, R_co]):
         from lambdacat.tools.calling import task_of
 
         return task_of(self, arguments, named, into, strict=False)
-
-
-def _context_of(action: Any) -> str:
-    from inspect import signature
-
-    return "" if isinstance(action, Plan) or "ctx" not in signature(action).parameters else "ctx"
 
 
 def _tool_of(given: dict[str, Any]) -> Tool[Any, Any]:
