@@ -201,13 +201,11 @@ def test_what_is_nested_too_deep_is_a_problem() -> None:
     deep: Any = 1
     for _ in range(sys.getrecursionlimit() * 3):
         deep = [deep]
-    nested = {
-        "type": "object",
-        "$defs": {"n": {"items": {"$ref": "#/$defs/n"}}},
-        "properties": {"a": {"$ref": "#/$defs/n"}},
-    }
-    for made in (tool("any.thing", input=nested)(lambda a: a),):
-        assert problems(made, a=deep) == ("a: nested too deep",)
+    row = {"items": {"$ref": "#/$defs/row"}}
+    nested = {"type": "object", "$defs": {"row": row}, "properties": {"a": {"$ref": "#/$defs/row"}}}
+    # Which of two libraries gives up first depends on the version of Python.
+    [problem] = problems(tool("any.thing", input=nested)(lambda a: a), a=deep)
+    assert problem in ("a: nested too deep", "arguments: nested too deep")
 
 
 def test_what_types_refer_to_is_told_in_one_order() -> None:

@@ -174,7 +174,7 @@ class Schema:
         except unresolvable as error:
             raise PlanError(f"{self.tool}: its JSON Schema refers to what it does not hold: {error.ref}") from None
         except RecursionError:
-            return (f"{path or self.tool}: nested too deep",)
+            return (f"{path or 'arguments'}: nested too deep",)
         return tuple(sorted(_told(error, path) for error in errors))
 
 
