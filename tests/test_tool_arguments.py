@@ -5,7 +5,10 @@ from __future__ import annotations
 import datetime
 import enum
 import json
+import socket
 import sys
+import urllib.request
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -274,10 +277,21 @@ def test_what_holds_between_arguments_is_held_against_what_comes_from_a_state() 
     assert str(fault.error) == "shop.order: 'rows' is a dependency of 'size'"
 
 
-def test_a_schema_never_leads_to_the_network() -> None:
-    for ref in ("http://127.0.0.1:9/x", "#/$defs/nothing"):
-        with pytest.raises(PlanError, match="its JSON Schema refers to what it does not hold"):
+def test_a_schema_never_leads_to_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that would answer hears nothing."""
+    monkeypatch.setattr(urllib.request, "urlopen", partial(urllib.request.urlopen, timeout=0.2))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setblocking(False)
+        ref = f"http://127.0.0.1:{server.getsockname()[1]}/schema"
+        with pytest.raises(PlanError, match="its JSON Schema refers to what it does not hold: http"):
             ordered(input={"type": "object", "properties": {"a": {"$ref": ref}}}).task("shop.order", a=1)
+        with pytest.raises(BlockingIOError):
+            server.accept()
+
+
+def test_a_schema_that_is_none_is_refused() -> None:
+    with pytest.raises(PlanError, match="its JSON Schema refers to what it does not hold: .*/none"):
+        ordered(input={"type": "object", "properties": {"a": {"$ref": "#/$defs/none"}}}).task("shop.order", a=1)
     with pytest.raises(PlanError, match=r"shop\.order: its JSON Schema is none"):
         ordered(input={"type": "object", "properties": {"a": {"type": "text"}}}).task("shop.order", a=1)
 
