@@ -290,7 +290,7 @@ def test_a_schema_never_leads_to_the_network(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_schema_that_is_none_is_refused() -> None:
-    with pytest.raises(PlanError, match="its JSON Schema refers to what it does not hold: .*/none"):
+    with pytest.raises(PlanError, match=r"its JSON Schema refers to what it does not hold: .*/none"):
         ordered(input={"type": "object", "properties": {"a": {"$ref": "#/$defs/none"}}}).task("shop.order", a=1)
     with pytest.raises(PlanError, match=r"shop\.order: its JSON Schema is none"):
         ordered(input={"type": "object", "properties": {"a": {"type": "text"}}}).task("shop.order", a=1)
