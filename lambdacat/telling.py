@@ -8,8 +8,10 @@ from types import FrameType, TracebackType
 
 from lambdacat.redaction import active, redacted
 
-_KERNEL = re.compile(r"lambdacat\.(?!research|testing|tools)").match
-"""Modules of the kernel, by name."""
+_KERNEL = re.compile(
+    r"lambdacat\.(?!research|testing|tools)|lambdacat\.tools\.(?:acting|arguments|calling|checking|grants)$"
+).match
+"""Modules of the kernel, by name, and those that stand between it and a tool."""
 
 
 def is_kernel(frame: FrameType) -> bool:
