@@ -182,12 +182,12 @@ def test_what_ends_the_program_in_a_thread_leaves_a_run_that_is_cut_off(
 
     async def main() -> Any:
         # Set by a timer, while the run already waits for its thread though it is cancelled.
-        timer = threading.Timer(0.04, goes_on.set)
+        timer = threading.Timer(0.1, goes_on.set)
         timer.start()
         try:
             if cut_by == "timeout":
-                return await arun(plan.timeout(0.01), 1)
-            with anyio.move_on_after(0.02):
+                return await arun(plan.timeout(0.06), 1)
+            with anyio.move_on_after(0.06):
                 return await arun(plan, 1)
         finally:
             timer.join()
