@@ -273,7 +273,7 @@ def tried(mutation: Mutation | None, wanted: Sequence[Guard]) -> Verdict:
 def _guarded(guard: Guard, folder: str) -> Verdict:
     environment = {**os.environ, "PYTHONPATH": folder, "PYTHONDONTWRITEBYTECODE": "1", "PYTEST_ADDOPTS": ""}
     # -P: the copy must come before the package in the current folder.
-    command = [sys.executable, "-P", "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--no-header"]
+    command = [sys.executable, "-P", "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--no-header", "-n", "0"]
     command += [f"--deselect={name}" for name in TIMED]
     # Killed as a group: a test that hangs may have programs of its own.
     with subprocess.Popen(

@@ -18,6 +18,7 @@ from uuid import UUID
 import anyio
 import pytest
 from attrs import field, frozen, make_class
+from naming import named_by
 from rpds import HashTrieMap
 
 from lambdacat import (
@@ -109,7 +110,7 @@ def test_a_loop_that_a_timeout_ends_is_bounded() -> None:
     assert rules(loop_while(bool, loop.timeout(5))) == [("unbounded-loop", ())]
 
 
-@pytest.mark.parametrize("body", [plain, pure(keep), plain >> pure(keep), when(bool, plain)], ids=repr)
+@pytest.mark.parametrize("body", [plain, pure(keep), plain >> pure(keep), when(bool, plain)], ids=named_by)
 def test_a_timeout_ends_a_loop_that_never_waits(body: Any) -> None:
     """What the rule relies on."""
     plan = loop_while(lambda value: True, body).timeout(0.01)
@@ -153,7 +154,7 @@ ENDING = [
 ]
 
 
-@pytest.mark.parametrize("delays", ENDLESS, ids=repr)
+@pytest.mark.parametrize("delays", ENDLESS, ids=named_by)
 def test_a_retry_without_an_end(delays: Any) -> None:
     assert rules(plain >> plain.retry(delays)) == [("unbounded-retry", (1,))]
     assert rules(plain.timeout(5).retry(delays)) == [("unbounded-retry", ())]
@@ -161,12 +162,12 @@ def test_a_retry_without_an_end(delays: Any) -> None:
     assert dry_run(plain.retry(delays)).calls == (1, inf)
 
 
-@pytest.mark.parametrize("delays", ENDING, ids=repr)
+@pytest.mark.parametrize("delays", ENDING, ids=named_by)
 def test_a_retry_that_its_schedule_ends(delays: Any) -> None:
     assert rules(plain >> plain.retry(delays)) == []
 
 
-@pytest.mark.parametrize("delays", ENDLESS, ids=repr)
+@pytest.mark.parametrize("delays", ENDLESS, ids=named_by)
 def test_a_retry_that_a_timeout_ends_or_that_never_begins(delays: Any) -> None:
     assert rules(plain.retry(delays).timeout(5)) == []
     assert rules((plain >> plain.retry(delays).named("inner")).timeout(5)) == []

@@ -9,6 +9,7 @@ import attrs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from naming import named_by
 from rpds import HashTrieMap
 
 from lambdacat.codec import StateCorrupt, applied, changes, json_bytes, json_tree
@@ -117,7 +118,7 @@ def test_what_was_stored_and_read_has_not_changed(value: Any) -> None:
         ({_NAN: 1, "a": 0}, {_NAN: 2, "a": 0}, (((), Put({_NAN: 2, "a": 0})),)),
         (Decimal("sNaN"), Decimal("sNaN1"), (((), Put(Decimal("sNaN1"))),)),
     ],
-    ids=str,
+    ids=named_by,
 )
 def test_a_change_is_said_in_the_fewest_words(before: Any, after: Any, delta: Delta) -> None:
     assert repr(_delta(before, after)) == repr(delta)
@@ -204,7 +205,7 @@ def test_a_change_does_not_fit_another_value() -> None:
     "tree",
     [None, {}, [1], [[1]], [[[], "put"]], [[[], "nobody", 1]], [[[1], "gone"]], [[[[1, 2]], "gone"]],
      [[[], "splice", "a", 1, []]], [[[], "members", [], 1]], [["a", "put", 1]]],
-    ids=str,
+    ids=named_by,
 )  # fmt: skip
 def test_a_tree_that_says_no_changes_is_corrupt(tree: Any) -> None:
     with pytest.raises(StateCorrupt):

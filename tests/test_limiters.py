@@ -19,6 +19,7 @@ from attrs import frozen
 from clocks import Busy, Clock, Runner, on_asyncio, on_both, really_on_both
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from naming import named_by
 from untyped import AnyPlan, arun, ask, fail, focus, gather, interpret, parallel, run, sequence
 
 from lambdacat import (
@@ -508,7 +509,7 @@ def test_a_turn_that_really_waits_cannot_be_had_in_one_thread() -> None:
     assert isinstance(run(same.limited(Log(wait=0.1)), 0).failure(), WouldBlock)
 
 
-@pytest.mark.parametrize("wrong", [3, threading.Lock(), anyio.Semaphore, None, AsyncLimiter(3)], ids=repr)
+@pytest.mark.parametrize("wrong", [3, threading.Lock(), anyio.Semaphore, None, AsyncLimiter(3)], ids=named_by)
 def test_what_is_no_limiter_is_refused_in_one_line(wrong: Any) -> None:
     with pytest.raises(PlanError, match=r"\Alimited wants a limiter, with a name and turn\(\), not .+ Rate\(10"):
         same.limited(wrong)

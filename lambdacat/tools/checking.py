@@ -26,7 +26,7 @@ def loaded() -> Any:
         import msgspec.inspect
         import msgspec.json
     except ImportError:  # pragma: no cover  it comes with the package
-        raise PlanError("tools need msgspec: pip install msgspec") from None
+        raise PlanError("tools need msgspec: pip install 'lambdacat[tools]'") from None
     return msgspec
 
 
