@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import json
+import socket
 import socketserver
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
+from pytest_httpserver import HTTPServer
+from werkzeug import Request, Response
+
+from lambdacat.tools import llm
+from lambdacat.tools.llm import OpenAIClient, Price
+
+ask_model: Any = llm.ask_model
+"""Untyped, for steps that are wrong on purpose, and prompts of which nothing says what they are given."""
+
 KEY = "sk-canary-5f3a"
+PRICES = {"m": Price(input=2.0, output=10.0)}
 COUNTED = {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18}
 
 
@@ -107,3 +119,53 @@ def drip(seen: Server, asked: Any) -> Iterator[bytes]:
     yield from events(piece("drip"), done=False)
     while seen.wait(0.02):
         yield from events(piece("."), done=False)
+
+
+def client(url: str, **options: Any) -> OpenAIClient:
+    return OpenAIClient("m", base_url=url, api_key=KEY, **{"timeout": 5.0, **options})
+
+
+@pytest.fixture
+def at(httpserver: HTTPServer) -> Callable[..., OpenAIClient]:
+    """A client of a server that gives these answers in turn, the last one from then on."""
+
+    def made(*answers: Any, **options: Any) -> OpenAIClient:
+        rest = list(answers)
+
+        def handle(request: Request) -> Response:
+            answer = rest.pop(0) if len(rest) > 1 else rest[0]
+            if isinstance(answer, dict):
+                return Response(json.dumps(answer), mimetype="application/json")
+            return answer if isinstance(answer, Response) else answer(request)
+
+        httpserver.expect_request("/v1/chat/completions", method="POST").respond_with_handler(handle)
+        return client(httpserver.url_for("/v1"), **options)
+
+    return made
+
+
+def asked(server: HTTPServer) -> list[Any]:
+    """The documents that were sent."""
+    return [request.get_json() for request, _ in server.log]
+
+
+def refused(status: int, message: str, **headers: str) -> Response:
+    names = {name.replace("_", "-"): value for name, value in headers.items()}
+    body = json.dumps({"error": {"message": message, "type": "t", "code": None}})
+    return Response(body, status, names, mimetype="application/json")
+
+
+async def raised(ask: Any) -> Exception:
+    """What a request raises."""
+    try:
+        await ask
+    except Exception as error:  # noqa: BLE001  whatever it is, the test looks at it
+        return error
+    raise AssertionError("nothing was raised")
+
+
+def nobody() -> str:
+    """The address of a port that nobody listens on."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{one.getsockname()[1]}/v1"

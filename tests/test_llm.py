@@ -8,128 +8,62 @@ import logging
 import subprocess
 import sys
 import threading
-import time
 import traceback
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import aclosing
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
-from attrs import frozen
 from clocks import Runner, really_on_asyncio, really_on_both
-from llm_server import CHUNKED, COUNTED, KEY, STREAM, Server, answered, drip, events, piece, raw
+from llm_server import (
+    CHUNKED,
+    COUNTED,
+    KEY,
+    STREAM,
+    Server,
+    answered,
+    ask_model,
+    asked,
+    at,
+    client,
+    drip,
+    events,
+    nobody,
+    piece,
+    raised,
+    raw,
+    refused,
+)
 from pytest_httpserver import HTTPServer
-from untyped import arun, parallel, run, stream
-from werkzeug import Request, Response
+from untyped import arun, stream
+from werkzeug import Response
 
 from lambdacat import (
-    ActionFailed,
-    Budget,
-    BudgetExceeded,
     Context,
     Emitted,
-    Estimate,
-    Failure,
-    Key,
-    MemoryJournal,
-    Refused,
-    SqliteJournal,
     Success,
     TimedOut,
     Unanswered,
     Unavailable,
-    collect,
-    footprint,
-    lens,
-    resume,
-    task,
-    traced,
 )
 from lambdacat.codec import Codecs
-from lambdacat.place import PlanError
-from lambdacat.store import MemoryStore
-from lambdacat.testing import ScriptedLLM
 from lambdacat.tools.llm import (
-    LLM,
     BadAnswer,
     Completion,
     Message,
-    Model,
     ModelBusy,
     ModelRefused,
     OpenAIClient,
     Price,
     ToolCall,
     Usage,
-    ask_model,
 )
 
+__all__ = ["at"]
+
 WEATHER = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}
-PRICES = {"m": Price(input=2.0, output=10.0)}
-
-
-@frozen
-class Verdict:
-    right: bool
-    score: int
-
-
-@frozen
-class Talk:
-    question: str = ""
-    facts: tuple[str, ...] = ()
-    answer: str = ""
-    verdict: Verdict | None = None
-
-
-QUESTION, FACTS = lens(Talk, lambda t: t.question), lens(Talk, lambda t: t.facts)
-ANSWER, VERDICT = lens(Talk, lambda t: t.answer), lens(Talk, lambda t: t.verdict)
-
-
-def client(url: str, **options: Any) -> OpenAIClient:
-    return OpenAIClient("m", base_url=url, api_key=KEY, **{"timeout": 5.0, **options})
-
-
-@pytest.fixture
-def at(httpserver: HTTPServer) -> Callable[..., OpenAIClient]:
-    """A client of a server that gives these answers in turn, the last one from then on."""
-
-    def made(*answers: Any, **options: Any) -> OpenAIClient:
-        rest = list(answers)
-
-        def handle(request: Request) -> Response:
-            answer = rest.pop(0) if len(rest) > 1 else rest[0]
-            if isinstance(answer, dict):
-                return Response(json.dumps(answer), mimetype="application/json")
-            return answer if isinstance(answer, Response) else answer(request)
-
-        httpserver.expect_request("/v1/chat/completions", method="POST").respond_with_handler(handle)
-        return client(httpserver.url_for("/v1"), **options)
-
-    return made
-
-
-def asked(server: HTTPServer) -> list[Any]:
-    """The documents that were sent."""
-    return [request.get_json() for request, _ in server.log]
-
-
-def refused(status: int, message: str, **headers: str) -> Response:
-    names = {name.replace("_", "-"): value for name, value in headers.items()}
-    body = json.dumps({"error": {"message": message, "type": "t", "code": None}})
-    return Response(body, status, names, mimetype="application/json")
-
-
-async def raised(ask: Any) -> Exception:
-    """What a request raises."""
-    try:
-        await ask
-    except Exception as error:  # noqa: BLE001  whatever it is, the test looks at it
-        return error
-    raise AssertionError("nothing was raised")
 
 
 def without_the_key(error: Exception) -> bool:
@@ -170,7 +104,7 @@ def test_a_whole_answer(on: Runner, at: Any, httpserver: HTTPServer) -> None:
 def test_a_streamed_answer_comes_in_chunks_that_are_events(on: Runner, at: Any) -> None:
     pieces = (piece("a ", role="assistant"), piece("she"), piece("af"), piece(finish="stop"))
     llm = at(lambda _: Response(events(*pieces, {"choices": [], "usage": COUNTED}), mimetype="text/event-stream"))
-    plan = ask_model(llm, lambda question: str(question), emits=True)
+    plan = ask_model(llm, str, emits=True)
 
     async def main() -> Any:
         chunks = [chunk async for chunk in llm.stream("what?")]
@@ -216,7 +150,7 @@ def in_pieces() -> Response:
 @pytest.mark.parametrize("emits", [False, True], ids=["whole", "streamed"])
 def test_calls_of_tools(at: Any, httpserver: HTTPServer, emits: bool) -> None:
     llm = at(in_pieces() if emits else answered(None, tool_calls=[CALL], finish="tool_calls"))
-    plan = ask_model(llm, lambda text: str(text), gives=Completion, tools=[WEATHER], emits=emits)
+    plan = ask_model(llm, str, gives=Completion, tools=[WEATHER], emits=emits)
     answer = asyncio.run(arun(plan, "rain?")).unwrap()
     [wanted] = answer.tool_calls
     assert (wanted, wanted.parsed()) == (ToolCall("c1", "weather", '{"city": "Turin"}'), {"city": "Turin"})
@@ -326,7 +260,7 @@ def test_that_nothing_is_left_of_what_was_paid_is_nothing_to_wait_for(at: Any) -
 @really_on_both
 def test_retry_waits_as_long_as_the_service_says(on: Runner, at: Any) -> None:
     llm = at(refused(429, "slow down", Retry_After="0.05"), refused(500, "oops"), answered())
-    plan = ask_model(llm, lambda question: str(question)).retry(2, on=(ModelBusy, Unavailable, TimedOut))
+    plan = ask_model(llm, str).retry(2, on=(ModelBusy, Unavailable, TimedOut))
 
     async def main() -> Any:
         began = anyio.current_time()
@@ -335,15 +269,6 @@ def test_retry_waits_as_long_as_the_service_says(on: Runner, at: Any) -> None:
     outcome, seconds = on(main)
     assert outcome == Success("a sheaf")
     assert seconds >= 0.05
-
-
-def nobody() -> str:
-    """The address of a port that nobody listens on."""
-    import socket
-
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{one.getsockname()[1]}/v1"
 
 
 BROKEN: dict[str, Any] = {
@@ -421,7 +346,7 @@ def test_a_broken_stream_is_one_clear_exception(on: Runner, how: str) -> None:
 
 @really_on_both
 def test_nobody_there_is_unavailable(on: Runner) -> None:
-    outcome = on(lambda: arun(ask_model(client(nobody()), lambda question: str(question)), "what?"))
+    outcome = on(lambda: arun(ask_model(client(nobody()), str), "what?"))
     assert isinstance(outcome.failure(), Unavailable)
     assert "ConnectError" in outcome.failure().reason
 
@@ -458,7 +383,7 @@ def test_a_stream_that_is_cancelled_is_closed_there_and_then(on: Runner, where: 
                         await anyio.sleep_forever()
 
         async def step() -> None:
-            async with stream(ask_model(llm, lambda question: str(question), emits=True), "what?") as run:
+            async with stream(ask_model(llm, str, emits=True), "what?") as run:
                 async for event in run:
                     if isinstance(event, Emitted):
                         heard.set()
