@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from lambdacat.testing.model import TooManyOutcomes, possible
     from lambdacat.testing.optic_laws import check_lens_laws, check_prism_laws, check_traversal_laws
     from lambdacat.testing.sample import Sample
+    from lambdacat.testing.scripted import ScriptedLLM
     from lambdacat.testing.shrinking import shrink
     from lambdacat.testing.state_laws import (
         Edit,
@@ -57,6 +58,7 @@ __getattr__, __dir__ = later(
         "state_laws": "Edit Evidence capacities check_belief_laws check_memory_laws edits evidence memories origins",
         "strategies": "lenses number_plans plans states suspending_plans",
         "sample": "Sample",
+        "scripted": "ScriptedLLM",
         "shrinking": "shrink",
         "delays": "Slow awake slow",
         "stubbing": "Answer stub",
@@ -77,6 +79,7 @@ __all__ = [
     "LawResult",
     "Recorder",
     "Sample",
+    "ScriptedLLM",
     "Slow",
     "TooManyOutcomes",
     "TurnedAway",
