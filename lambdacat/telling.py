@@ -9,7 +9,7 @@ from types import FrameType, TracebackType
 from lambdacat.redaction import active, redacted
 
 _KERNEL = re.compile(
-    r"lambdacat\.(?!research|testing|tools)|lambdacat\.tools\.(?:acting|arguments|calling|checking|grants)$"
+    r"lambdacat\.(?!research|testing|tools)|lambdacat\.tools\.(?:acting|arguments|calling|checking|grants|mcp)$"
 ).match
 """Modules of the kernel, by name, and those that stand between it and a tool."""
 

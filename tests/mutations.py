@@ -99,7 +99,6 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation("guard/flight.py", "            self._of._line.leave()\n            raise SameFault", "            raise SameFault"),
     Mutation("guard/cached.py", "if -_SKEW <= context.now() - at < self.seconds:", "if -_SKEW <= context.now() - at:"),
     Mutation("guard/cached.py", "{self._of_plan()}/", ""),
-    Mutation("effects/ledger.py", "                    if wanted > free + _ROUNDING * cap or free < -_ROUNDING * cap:", "                    if wanted > free + _ROUNDING * cap:"),
     Mutation("effects/ledger.py", "self.caps[measure] - self.spent[measure] - self.reserved[measure]", "self.caps[measure] - self.spent[measure]"),
     Mutation("effects/ledger.py", "        self._release(dict(self.reserved))\n        self.ledger.charge(charged)", "        self.ledger.charge(charged)"),
     Mutation("effects/ledger.py", "            self.ledger.charge(amounts)\n            if any", "            if any"),

@@ -107,7 +107,7 @@ class Ledger:
             for one in self.chain():
                 for measure, cap in one.caps.items():
                     wanted, free = amounts.get(measure, 0.0), one._free(measure)
-                    if wanted > free + _ROUNDING * cap or free < -_ROUNDING * cap:
+                    if wanted > free + _ROUNDING * cap:
                         raise OverBudget(measure, cap, wanted, max(0.0, free))
             self.move(amounts, 1.0)
 
