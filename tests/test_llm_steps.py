@@ -270,6 +270,20 @@ def test_a_resumed_run_asks_no_model_again() -> None:
     assert asyncio.run(resume(plan(ScriptedLLM()), journal)) == first
 
 
+def test_a_journal_keeps_whole_completions() -> None:
+    """Also where no lens says of what class they are."""
+
+    def plan(llm: ScriptedLLM) -> Any:
+        return ask_model(llm, str, gives=Completion) >> ask_model(
+            llm, lambda done: done.text, gives=tuple[Verdict, ...]
+        )
+
+    journal, llm = MemoryJournal("bare"), ScriptedLLM("which?", '[{"right": true, "score": 1}]')
+    first = asyncio.run(arun(plan(llm), "why?", journal=journal))
+    assert first == Success((Verdict(True, 1),))
+    assert asyncio.run(resume(plan(ScriptedLLM()), journal)) == first
+
+
 def test_a_journal_keeps_how_long_to_wait() -> None:
     journal = MemoryJournal("busy")
     plan = ask_model(ScriptedLLM(ModelBusy("down", retry_after=7.0, status=429)), same).attempt()

@@ -7,8 +7,6 @@ from contextlib import aclosing
 from inspect import Parameter, Signature
 from typing import Any, TypedDict, TypeVar, Unpack, final, overload
 
-from attrs import field, frozen
-
 from lambdacat.bound import Estimate, Resource
 from lambdacat.context import Key
 from lambdacat.leaf import task
@@ -47,35 +45,39 @@ class StepOptions(TypedDict, total=False):
 
 
 @final
-@frozen
 class Asking:
-    """The action of such a step: values and a context in, an answer out."""
+    """The action of such a step: values and a context in, an answer out. Law: equal where all it was made of is."""
 
-    llm: LLM | Key[LLM]
-    prompt: Callable[..., Prompt]
-    gives: Any
-    count: int
-    """How many values it is given."""
-    emits: bool
-    tools: tuple[ToolSchema, ...] = field(hash=False)
-    limits: tuple[tuple[str, float], ...]
+    __slots__ = ("__annotations__", "__signature__", "_parts", "emits", "gives", "llm", "options", "prompt")
 
-    @property
-    def __signature__(self) -> Signature:
-        row = [Parameter(f"value_{n}", Parameter.POSITIONAL_ONLY) for n in range(self.count)]
-        return Signature([*row, Parameter("context", Parameter.POSITIONAL_ONLY)])
+    def __init__(self, llm: Any, prompt: Any, gives: Any, count: int, emits: bool, options: dict[str, Any]) -> None:
+        self.llm = llm
+        self.prompt = prompt
+        self.gives = gives
+        self.emits = emits
+        self.options = options
+        self._parts = (llm, prompt, gives, count, emits)
+        # As a function says it: journals read there what they will have to keep, plans how many values it is given.
+        self.__annotations__ = {"return": gives}
+        row = (*(f"value_{n}" for n in range(count)), "context")
+        self.__signature__ = Signature([Parameter(name, Parameter.POSITIONAL_ONLY) for name in row])
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Asking) and self._parts == other._parts and self.options == other.options
+
+    def __hash__(self) -> int:
+        return hash(self._parts)
 
     async def __call__(self, *given: Any) -> Any:
         *values, context = given
         llm: Any = context[self.llm] if isinstance(self.llm, Key) else self.llm
         said = self.prompt(*values)
-        options = {**dict(self.limits), "tools": self.tools, "context": context}
         if self.gives is not str and self.gives is not Completion:
-            return await llm.structured(said, self.gives, **options)
+            return await llm.structured(said, self.gives, context=context, **self.options)
         if self.emits:
-            answer = await _last(llm.stream(said, **options))
+            answer = await _last(llm.stream(said, context=context, **self.options))
         else:
-            answer = await llm.complete(said, **options)
+            answer = await llm.complete(said, context=context, **self.options)
         return answer if self.gives is Completion else answer.text
 
 
@@ -182,17 +184,17 @@ def ask_model(
     _check(llm, prompt, reads, into, gives, options)
     if into is not None and reads is None:
         reads = lens(into.root, lambda state: state)
-    limits = tuple((word, options[word]) for word in ("max_tokens", "temperature") if word in options)
     count = len(reads) if isinstance(reads, tuple) else 1
-    tools, emits = tuple(options.get("tools", ())), options.get("emits", False)
-    known: Any = {word: options[word] for word in ("idempotent", "resources") if word in options}
+    given: dict[str, Any] = dict(options)
+    asks: dict[str, Any] = {word: given[word] for word in ("tools", "max_tokens", "temperature") if word in given}
+    known: Any = {word: given[word] for word in ("idempotent", "resources") if word in given}
     step: Any = task(
         name=options.get("name", "ask_model"),
         estimate=options.get("estimate", Estimate(reserves=True)),
         **({} if into is None else {"reads": reads, "writes": into}),
         **known,
     )
-    return step(Asking(llm, prompt, gives, count, emits, tools, limits))
+    return step(Asking(llm, prompt, gives, count, options.get("emits", False), asks))
 
 
 def _check(llm: Any, prompt: Any, reads: Any, into: Any, gives: Any, options: StepOptions) -> None:
