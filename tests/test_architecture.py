@@ -62,6 +62,8 @@ LOOPS: dict[str, tuple[str, str]] = {
     "machine/environment.py": ("anyio", "the limiter of a run's threads, made when the first one is wanted"),
     "research_report.py": ("asyncio", "a command begins a loop"),
     "stopping.py": ("asyncio", "a command begins a loop and ends it at a signal"),
+    "tools/http.py": ("anyio", "deadlines; stores are asked in a thread; a loop for callers that have none"),
+    "tools/web_wire.py": ("anyio", "connections, and names that are looked up in a thread"),
     "testing/delays.py": ("anyio", "an action that sleeps"),
     "testing/disturbing.py": ("anyio", "delays and hangs"),
     "testing/loop.py": ("asyncio trio", "loops on virtual time"),
