@@ -23,7 +23,6 @@ from lambdacat import (
     ActionFailed,
     Context,
     Exponential,
-    Plan,
     Refused,
     SqliteJournal,
     Success,
@@ -212,14 +211,13 @@ def test_a_forecast_knows_how_long_a_step_may_take(client: Http) -> None:
 def test_who_loses_a_race_leaves_no_connection(backend: str) -> None:
     with Scripted(drip) as slow, Scripted(saying(200, body=b"first")) as quick:
         http = Http((slow.url(path=""), quick.url(path="")))
-        race: Plan[object, Response] = parallel(
-            http.task(url=slow.url()), http.task(url=quick.url()), policy=FIRST_COMPLETED
-        )
+        tries = [http.task(url=server.url(), into=RESPONSE) for server in (slow, quick)]
 
-        async def begin() -> Response:
-            return value_or_raise(await arun(race, None))
+        async def begin() -> Page:
+            return value_or_raise(await arun(parallel(*tries, policy=FIRST_COMPLETED), Page("")))
 
-        assert anyio.run(begin, backend=backend).text == "first"
+        won = anyio.run(begin, backend=backend).response
+        assert won == Response(200, (("content-length", "5"),), b"first", quick.url())
     assert slow.left_alone == slow.connections
 
 
