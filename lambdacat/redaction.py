@@ -100,13 +100,21 @@ def redacted_tree(tree: Any) -> Any:
 
 
 def _mapped(tree: Any, pattern: re.Pattern[str]) -> Any:
-    if type(tree) is str:
-        return pattern.sub(MARK, tree)
-    if type(tree) is dict:
-        return {pattern.sub(MARK, key): _mapped(value, pattern) for key, value in tree.items()}
-    if type(tree) in (list, tuple):
-        return [_mapped(one, pattern) for one in tree]
-    return tree
+    # In a loop: trees may be deeper than what is left of the caller's stack.
+    root = [tree]
+    todo: list[tuple[Any, Any]] = [(root, 0)]
+    while todo:
+        where, key = todo.pop()
+        one = where[key]
+        if type(one) is str:
+            where[key] = pattern.sub(MARK, one)
+        elif type(one) is dict:
+            where[key] = made = {pattern.sub(MARK, name): value for name, value in one.items()}
+            todo.extend((made, name) for name in made)
+        elif type(one) in (list, tuple):
+            where[key] = row = list(one)
+            todo.extend((row, place) for place in range(len(row)))
+    return root[0]
 
 
 def note(value: object) -> None:

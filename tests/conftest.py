@@ -5,12 +5,14 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import mkdtemp
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from lambdacat.redaction import forget
 from lambdacat.testing.fixtures import virtual_clock, virtual_loop
 
 __all__ = ["virtual_clock", "virtual_loop"]
@@ -56,3 +58,10 @@ def library(request: pytest.FixtureRequest) -> Path:
     """A cache for every test that only reads one, with the library in it; ``XDG_CACHE_HOME`` may name its parent."""
     assert request.session.stash[BUILD].wait(60) == 0
     return request.session.stash[FOLDER] / "lambdacat"
+
+
+@pytest.fixture(autouse=True)
+def _forgotten_secrets() -> Iterator[None]:
+    """What one test keeps secret is no secret of the next."""
+    yield
+    forget()

@@ -18,6 +18,7 @@ from hypothesis.strategies import SearchStrategy
 from returns.result import Success
 from rpds import HashTrieMap, HashTrieSet
 
+from lambdacat import keep_secret
 from lambdacat.codec import (
     Codecs,
     NotStorable,
@@ -121,6 +122,8 @@ def test_200_levels_are_stored_and_201_refused_both_ways(wrap: Callable[[Any], A
     assert CODECS.encode(CODECS.decode(data)) == data
     # Nearly at the end of the caller's own stack it is the same.
     frames = sys.getrecursionlimit() - _height() - 60
+    assert _at_depth(frames, lambda: CODECS.encode(CODECS.decode(data))) == data
+    keep_secret("a secret that stands nowhere")
     assert _at_depth(frames, lambda: CODECS.encode(CODECS.decode(data))) == data
     assert "nested deeper than 200 levels, or holds itself" in _refused(wrap(deep))
     assert "nested deeper than 200 levels" in _corrupt(_one_more(data))
