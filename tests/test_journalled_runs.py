@@ -683,3 +683,22 @@ def test_the_parts_of_a_persistent_map_keep_their_places_when_it_is_read_again()
         start = State(big=HashTrieMap({f"k{i}": i for i in range(size)}).remove("k0").insert("k0", 0))
         outcome = run(plan, start, journal=journal)
         assert virtual_asyncio_run(resume, plan, journal) == outcome
+
+
+class Coded(Exception):
+    """An exception whose attributes say nothing, in several ways."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.code, self.text, self.flag, self.cause_of, self.rows = 0, "", False, None, ()
+
+
+def test_an_exception_keeps_the_attributes_that_are_nothing() -> None:
+    @task(name="fails")
+    def fails(n: int) -> int:
+        raise Coded
+
+    journal = MemoryJournal("r")
+    outcomes: Any = [run(fails.attempt(), 1, journal=journal).unwrap() for _ in range(2)]
+    first, again = (outcome.failure().error for outcome in outcomes)
+    assert vars(first) == {name: value for name, value in vars(again).items() if name != "__notes__"}

@@ -11,6 +11,7 @@ from lambdacat.codec import Codecs, NotStorable
 
 Document = dict[str, Any]
 _LINES = 20
+_NOT_STORABLE: Any = object()
 
 
 class RecordedError(Exception):
@@ -24,9 +25,10 @@ def error_tree(error: Exception, codecs: Codecs) -> Document:
     kind = type(error)
     tree: Document = {"class": f"{kind.__module__}:{kind.__qualname__}", "text": _text(error)}
     arguments = _storable(error.args, codecs.to_tree)
-    if arguments is not None:
+    if arguments is not _NOT_STORABLE:
         tree["args"] = arguments
-    kept = {name: found for name, value in vars(error).items() if (found := _storable(value, codecs.to_tree))}
+    found = {name: _storable(value, codecs.to_tree) for name, value in vars(error).items()}
+    kept = {name: tree for name, tree in found.items() if tree is not _NOT_STORABLE}
     if kept:
         tree["attributes"] = kept
     lines = traceback.format_exception(error, limit=_LINES)
@@ -64,7 +66,7 @@ def _storable(value: Any, to_tree: Callable[[Any], Any]) -> Any:
     try:
         return to_tree(value)
     except NotStorable:
-        return None
+        return _NOT_STORABLE
 
 
 def _text(error: Exception) -> str:
