@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import html
-import json
 import re
-from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import suppress
 from threading import Lock
 from typing import Any, Final
-from urllib.parse import quote, quote_plus
 
 MARK: Final = "[redacted]"
 _SHORTEST: Final = 4
@@ -61,6 +57,12 @@ def forget() -> None:
 
 def _forms(text: str) -> Iterator[str]:
     """A secret as it may stand in other texts."""
+    # Loaded when there is a secret: whoever keeps none pays for none of it.
+    import html
+    import json
+    from base64 import b64encode
+    from urllib.parse import quote, quote_plus
+
     data = text.encode(errors="surrogatepass")
     yield text
     yield json.dumps(text)[1:-1]
