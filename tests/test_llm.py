@@ -207,6 +207,11 @@ def test_a_journal_can_keep_what_is_said() -> None:
         (refused(400, "no such field"), ModelRefused, "m at localhost:{port} refused (400): no such field"),
         (refused(401, f"wrong key {KEY}"), ModelRefused, "m at localhost:{port} refused (401): wrong key [key]"),
         (refused(404, "no model m\n2nd"), ModelRefused, "m at localhost:{port} refused (404): no model m 2nd"),
+        (
+            Response("", 307, {"Location": "http://x/"}),
+            ModelRefused,
+            "m at localhost:{port} refused (307): it points to http://x/",
+        ),
         (refused(429, "slow down", Retry_After="3"), ModelBusy, "m at localhost:{port} is busy (429): slow down"),
         (refused(503, "later", Retry_After="4"), ModelBusy, "m at localhost:{port} is busy (503): later"),
         (refused(500, "oops"), Unanswered, "m at localhost:{port} did not answer: status 500: oops"),
@@ -292,7 +297,7 @@ BROKEN: dict[str, Any] = {
         BadAnswer,
         "length >= 1 - at `$.choices`",
     ),
-    "slow": (drip, b"HTTP/1.1 200 OK\r\n\r\n", Unanswered, "no whole answer came within 0.15 s"),
+    "slow": (drip, b"HTTP/1.1 200 OK\r\n\r\n", Unanswered, "no whole answer came within 0.08 s"),
 }
 BROKEN_STREAMS: dict[str, Any] = {
     "cut": (lambda *_: events(piece("a she"), done=False), STREAM, Unanswered, "the stream was cut before its end"),
@@ -310,7 +315,7 @@ BROKEN_STREAMS: dict[str, Any] = {
         "Expected `array | null`, got `int` - at `$.choices`",
     ),
     "an error": (lambda *_: events({"error": {"message": "overloaded"}}), STREAM, Unanswered, "overloaded"),
-    "slow": (drip, STREAM, Unanswered, "no whole answer came within 0.15 s"),
+    "slow": (drip, STREAM, Unanswered, "no whole answer came within 0.08 s"),
 }
 
 
@@ -319,7 +324,7 @@ BROKEN_STREAMS: dict[str, Any] = {
 def test_a_broken_answer_is_one_clear_exception(on: Runner, how: str) -> None:
     answer, head, kind, says = BROKEN[how]
     with raw(answer, head) as server:
-        error = on(lambda: raised(client(server.url, timeout=0.15 if how == "slow" else 5).complete("what?")))
+        error = on(lambda: raised(client(server.url, timeout=0.08 if how == "slow" else 5).complete("what?")))
     assert type(error) is kind
     assert says in str(error)
     assert without_the_key(error)
@@ -332,7 +337,7 @@ def test_a_broken_stream_is_one_clear_exception(on: Runner, how: str) -> None:
 
     async def main() -> Exception:
         async def heard() -> list[Any]:
-            return [chunk async for chunk in client(server.url, timeout=0.15 if how == "slow" else 5).stream("what?")]
+            return [chunk async for chunk in client(server.url, timeout=0.08 if how == "slow" else 5).stream("what?")]
 
         return await raised(heard())
 

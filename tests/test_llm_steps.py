@@ -170,6 +170,7 @@ def test_requests_of_one_step_reserve_together(on: Runner, at: Any, httpserver: 
     assert [type(one) for one in done] == [Success, Success, Failure]
     assert isinstance(done[2].failure(), OverBudget)
     assert len(httpserver.log) == 2
+    assert llm._meter._under_way == {}, "what is over is forgotten"
 
 
 def test_a_request_gives_back_what_it_did_not_use(at: Any, httpserver: HTTPServer) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
 from inspect import Parameter, Signature
 from typing import Any, TypedDict, TypeVar, Unpack, final, overload
 
@@ -83,9 +82,8 @@ class Asking:
 
 async def _last(chunks: AsyncGenerator[str | Completion, None]) -> Any:
     last: str | Completion = ""
-    async with aclosing(chunks):
-        async for chunk in chunks:
-            last = chunk
+    async for chunk in chunks:
+        last = chunk
     return last
 
 
