@@ -242,13 +242,13 @@ def test_what_a_service_says_is_an_exception_without_the_key(
         ({"Retry_After": "9", "retry_after_ms": "1500"}, 1.5),
         ({"Retry_After": "Thu, 01 Jan 1970 00:01:40 GMT"}, 90.0),
         ({"Retry_After": "Thu, 01 Jan 1970 00:00:01 GMT"}, 0.0),
-        ({"Retry_After": "soon"}, None),
-        ({"Retry_After": "-1"}, None),
-        ({"Retry_After": "inf"}, None),
-        ({}, None),
+        ({"Retry_After": "soon"}, 0.0),
+        ({"Retry_After": "-1"}, 0.0),
+        ({"Retry_After": "inf"}, 0.0),
+        ({}, 0.0),
     ],
 )
-def test_how_long_a_service_wants_to_be_left_alone(at: Any, headers: dict[str, str], seconds: float | None) -> None:
+def test_how_long_a_service_wants_to_be_left_alone(at: Any, headers: dict[str, str], seconds: float) -> None:
     llm = at(refused(429, "slow down", **headers))
     context = Context(wall=lambda: 10.0)
     error = really_on_asyncio(lambda: raised(llm.complete("what?", context=context)))

@@ -304,6 +304,7 @@ def test_a_dry_run_counts_what_was_said_of_it() -> None:
     [
         lambda llm: ask_model("gpt", same),
         lambda llm: ask_model(llm, "what?"),
+        lambda llm: ask_model(llm, llm.complete),
         lambda llm: ask_model(llm, same, reads=QUESTION),
         lambda llm: ask_model(llm, same, into="answer"),
         lambda llm: ask_model(llm, same, emits=True, gives=Verdict),

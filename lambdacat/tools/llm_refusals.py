@@ -69,7 +69,7 @@ def _status(error: Any, who: str, key: Secret, now: float) -> Exception:
     if status == 429 and error.code == "insufficient_quota":
         return ModelRefused(f"{who} refused (429): {said}", status=429)
     if status == 429 or (status == 503 and wait is not None):
-        return ModelBusy(f"{who} is busy ({status}): {said}", retry_after=wait, status=status)
+        return ModelBusy(f"{who} is busy ({status}): {said}", retry_after=wait or 0.0, status=status)
     if status >= 500 or status == 408:
         return Unanswered(who, f"status {status}: {said}")
     made: ModelError = ModelRefused(f"{who} refused ({status}): {said}", status=status)
