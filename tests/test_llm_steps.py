@@ -14,6 +14,7 @@ from attrs import frozen
 from clocks import Runner, on_both, really_on_both
 from llm_server import (
     COUNTED,
+    KEY,
     PRICES,
     answered,
     ask_model,
@@ -292,6 +293,17 @@ def test_a_journal_keeps_how_long_to_wait() -> None:
     outcome: Any = asyncio.run(resume(plan, journal)).unwrap()
     error = outcome.failure().error
     assert (type(error), error.retry_after, str(error)) == (ModelBusy, 7.0, "down")
+
+
+def test_the_key_is_in_no_fault_trace_or_journal(at: Any) -> None:
+    journal = MemoryJournal("secret")
+    plan = ask_model(at(refused(401, f"wrong key {KEY}")), str)
+    outcome = asyncio.run(arun(plan, "what?", journal=journal))
+    done = asyncio.run(atraced(plan)("what?"))
+    said = [str(outcome.failure()), repr(outcome), repr(plan), repr(done.log), repr(plan.action.llm)]
+    kept = b"".join(journal.entries())
+    assert b"wrong key [key]" in kept
+    assert KEY not in "".join(said) + kept.decode()
 
 
 def test_a_dry_run_counts_what_was_said_of_it() -> None:
