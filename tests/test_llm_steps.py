@@ -14,6 +14,7 @@ from attrs import frozen
 from clocks import Runner, on_both, really_on_both
 from llm_server import (
     COUNTED,
+    KEY,
     PRICES,
     answered,
     ask_model,
@@ -170,6 +171,7 @@ def test_requests_of_one_step_reserve_together(on: Runner, at: Any, httpserver: 
     assert [type(one) for one in done] == [Success, Success, Failure]
     assert isinstance(done[2].failure(), OverBudget)
     assert len(httpserver.log) == 2
+    assert llm._meter._under_way == {}, "what is over is forgotten"
 
 
 def test_a_request_gives_back_what_it_did_not_use(at: Any, httpserver: HTTPServer) -> None:
@@ -293,6 +295,17 @@ def test_a_journal_keeps_how_long_to_wait() -> None:
     assert (type(error), error.retry_after, str(error)) == (ModelBusy, 7.0, "down")
 
 
+def test_the_key_is_in_no_fault_trace_or_journal(at: Any) -> None:
+    journal = MemoryJournal("secret")
+    plan = ask_model(at(refused(401, f"wrong key {KEY}")), str)
+    outcome = asyncio.run(arun(plan, "what?", journal=journal))
+    done = asyncio.run(atraced(plan)("what?"))
+    said = [str(outcome.failure()), repr(outcome), repr(plan), repr(done.log), repr(plan.action.llm)]
+    kept = b"".join(journal.entries())
+    assert b"wrong key [key]" in kept
+    assert KEY not in "".join(said) + kept.decode()
+
+
 def test_a_dry_run_counts_what_was_said_of_it() -> None:
     plan = ask_model(ScriptedLLM(), same, estimate=Estimate(seconds=(1, 20), tokens=(5, 90), reserves=True))
     assert (dry_run(plan).seconds, dry_run(plan).tokens) == ((1, 20), (5, 90))
@@ -303,6 +316,7 @@ def test_a_dry_run_counts_what_was_said_of_it() -> None:
     [
         lambda llm: ask_model("gpt", same),
         lambda llm: ask_model(llm, "what?"),
+        lambda llm: ask_model(llm, llm.complete),
         lambda llm: ask_model(llm, same, reads=QUESTION),
         lambda llm: ask_model(llm, same, into="answer"),
         lambda llm: ask_model(llm, same, emits=True, gives=Verdict),

@@ -64,7 +64,6 @@ async def payloads(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
 
 async def _hang_up(chunks: AsyncIterator[bytes], seconds: float) -> None:
     # Generators inside generators are only closed where they wait: by cancelling them there, all are, in order.
-    # The shield is for a task that is cancelled itself.
-    with anyio.move_on_after(seconds, shield=True):
+    with anyio.move_on_after(seconds):
         async for _ in chunks:
             pass

@@ -10,7 +10,9 @@ from typing import Any, Final, Literal, Self, Unpack, final
 from urllib.parse import urlsplit
 
 import anyio
+import anyio.to_thread
 from anyio.lowlevel import RunVar
+from attrs import evolve
 
 from lambdacat.bound import seconds_of
 from lambdacat.context import Context
@@ -116,15 +118,13 @@ class OpenAIClient(Model):
         return await self._completed(messages, extra, options)
 
     async def _completed(self, said: tuple[Message, ...], extra: Mapping[str, Any], options: Options) -> Completion:
-        from attrs import evolve
-
-        from lambdacat.tools.llm_wire import completion
-
         context, tools = options.get("context"), options.get("tools", ())
         most = options.get("max_tokens") or self._max_tokens
         body = {**self._body(said, tools, most, options.get("temperature")), **extra}
         with self._meter.opened(context, said, tools, most) as bill:
             async with self._connected() as client:
+                from lambdacat.tools.llm_wire import completion
+
                 sent = client.post(_PATH, cast_to=_response(), body=body)
                 response = await self._patience().wait(self._asked(context, sent))
             bill.hear(response.text)
@@ -144,17 +144,15 @@ class OpenAIClient(Model):
 
         A request that is left before its end costs what came of it, by characters.
         """
-        from attrs import evolve
-
-        from lambdacat.tools.llm_wire import Pieces
-
         said = conversation(messages)
         most = max_tokens or self._max_tokens
         body = self._body(said, tools, most, temperature)
         body |= {"stream": True, "stream_options": {"include_usage": True}}
-        pieces = Pieces(self._who)
         with self._meter.opened(context, said, tools, most) as bill:
             async with self._connected() as client, aclosing(self._events(client, body, context)) as events:
+                from lambdacat.tools.llm_wire import Pieces
+
+                pieces = Pieces(self._who)
                 async for event in events:
                     text, beside = pieces.add(event)
                     bill.hear(text, beside)
@@ -186,9 +184,7 @@ class OpenAIClient(Model):
     def _body(
         self, said: tuple[Message, ...], tools: Sequence[ToolSchema], most: int | None, temperature: float | None
     ) -> dict[str, Any]:
-        from lambdacat.tools.llm_wire import as_sent
-
-        body = {"model": self._model, "messages": [as_sent(one) for one in said], **self._options}
+        body = {"model": self._model, "messages": [_sent(one) for one in said], **self._options}
         if tools:
             body["tools"] = list(tools)
         if most is not None:
@@ -215,7 +211,7 @@ class OpenAIClient(Model):
     # --- connections -------------------------------------------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
-        self._take()
+        await self._take()
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -223,14 +219,17 @@ class OpenAIClient(Model):
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[Any]:
-        held = self._take()
+        held = await self._take()
         try:
             yield held.client
         finally:
             await self._leave()
 
-    def _take(self) -> _Held:
+    async def _take(self) -> _Held:
         """The connections of this event loop, made where there are none; ``_leave`` gives them back."""
+        if self._trust is None:
+            # The first time takes a second, for which an event loop should not stand still.
+            self._trust = await anyio.to_thread.run_sync(_loaded, self._base_url)
         held = self._held.get()
         if held is None:
             held = _Held(self._opened())
@@ -250,15 +249,27 @@ class OpenAIClient(Model):
     def _opened(self) -> Any:
         from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
-        if self._trust is None:
-            self._trust = _trust(self._base_url)
         return AsyncOpenAI(
             base_url=self._base_url,
             api_key=self._key.reveal() or _NO_KEY,
             max_retries=0,
             timeout=None,
-            http_client=DefaultAsyncHttpxClient(verify=self._trust, timeout=None),
+            # Prompts go where they are sent, and nowhere that a service points to.
+            http_client=DefaultAsyncHttpxClient(verify=self._trust, timeout=None, follow_redirects=False),
         )
+
+
+def _sent(message: Message) -> dict[str, Any]:
+    """A message in the words of the protocol."""
+    sent: dict[str, Any] = {"role": message.role, "content": message.content}
+    if message.tool_calls:
+        sent["tool_calls"] = [
+            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            for call in message.tool_calls
+        ]
+    if message.tool_call_id is not None:
+        sent["tool_call_id"] = message.tool_call_id
+    return sent
 
 
 def _calls(answer: Completion) -> tuple[str, ...]:
@@ -271,15 +282,19 @@ def _response() -> Any:
     return Response
 
 
-def _trust(base_url: str) -> Any:
-    """Which certificates count; reading those of the system takes a tenth of a second, so it is done once."""
+def _loaded(base_url: str) -> Any:
+    """Which certificates count, once all that asking takes is loaded."""
+    import openai  # noqa: F401
+
+    import lambdacat.tools.llm_wire  # noqa: F401
+
     if base_url.startswith("https:"):
         from httpx2 import create_ssl_context
 
         return create_ssl_context()
     from ssl import PROTOCOL_TLS_CLIENT, SSLContext
 
-    # Nothing is encrypted, so none is wanted; where it is redirected, none counts.
+    # Nothing is encrypted there; those of the system take a tenth of a second to read.
     return SSLContext(PROTOCOL_TLS_CLIENT)
 
 

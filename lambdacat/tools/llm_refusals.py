@@ -61,13 +61,15 @@ def refusal(error: Exception, who: str, key: Secret, now: float) -> Exception:
 
 def _status(error: Any, who: str, key: Secret, now: float) -> Exception:
     status: int = error.status_code
-    said = key.kept_out_of(message_of(error.body) or "it does not say why")
+    elsewhere = error.response.headers.get("location", "")
+    unsaid = f"it points to {elsewhere}" if elsewhere else "it does not say why"
+    said = key.kept_out_of(message_of(error.body) or unsaid)
     wait = retry_after(error.response.headers, now)
     # That nothing is left of what was paid for comes as 429 too, and waiting does not help.
     if status == 429 and error.code == "insufficient_quota":
         return ModelRefused(f"{who} refused (429): {said}", status=429)
     if status == 429 or (status == 503 and wait is not None):
-        return ModelBusy(f"{who} is busy ({status}): {said}", retry_after=wait, status=status)
+        return ModelBusy(f"{who} is busy ({status}): {said}", retry_after=wait or 0.0, status=status)
     if status >= 500 or status == 408:
         return Unanswered(who, f"status {status}: {said}")
     made: ModelError = ModelRefused(f"{who} refused ({status}): {said}", status=status)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
 from inspect import Parameter, Signature
 from typing import Any, TypedDict, TypeVar, Unpack, final, overload
 
 from lambdacat.bound import Estimate, Resource
+from lambdacat.callables import check_plain
 from lambdacat.context import Key
 from lambdacat.leaf import task
 from lambdacat.optics import Lens
@@ -83,9 +83,8 @@ class Asking:
 
 async def _last(chunks: AsyncGenerator[str | Completion, None]) -> Any:
     last: str | Completion = ""
-    async with aclosing(chunks):
-        async for chunk in chunks:
-            last = chunk
+    async for chunk in chunks:
+        last = chunk
     return last
 
 
@@ -205,6 +204,7 @@ def _check(llm: Any, prompt: Any, reads: Any, into: Any, gives: Any, options: St
         raise PlanError(f"ask_model wants a model or a Key for one, not {llm!r}")
     if not callable(prompt):
         raise PlanError(f"prompt is a function that makes a text or messages, not {prompt!r}")
+    check_plain("ask_model", prompt)
     if reads is not None and into is None:
         raise PlanError("reads= says what of a state is asked about, and there is no into= for the answer")
     if into is not None and not isinstance(into, Lens):

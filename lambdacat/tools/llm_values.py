@@ -141,10 +141,11 @@ class ModelError(Exception):
 class ModelBusy(ModelError):
     """A service that wants to be left alone for now.
 
-    Units: ``retry_after`` in seconds, None where it did not say; ``retry`` waits that long at least.
+    Units: ``retry_after`` in seconds, 0 where it did not say; ``retry`` waits that long at least, and an adaptive
+    ``Concurrency`` gives way.
     """
 
-    def __init__(self, text: str, *, retry_after: float | None = None, status: int | None = None) -> None:
+    def __init__(self, text: str, *, retry_after: float = 0.0, status: int | None = None) -> None:
         super().__init__(text)
         self.retry_after = retry_after
         self.status = status

@@ -7,7 +7,7 @@ from typing import Annotated, Any, TypeVar
 from msgspec import DecodeError, Meta, Struct, ValidationError, convert, json
 
 from lambdacat.tools.llm_refusals import message_of
-from lambdacat.tools.llm_values import BadAnswer, Completion, Message, ToolCall, Usage
+from lambdacat.tools.llm_values import BadAnswer, Completion, ToolCall, Usage
 
 T = TypeVar("T")
 _SHOWN = 200
@@ -56,19 +56,6 @@ class _Chunk(Struct):
 class _Counted(Struct):
     prompt_tokens: Annotated[int, Meta(ge=0)]
     completion_tokens: Annotated[int, Meta(ge=0)] = 0
-
-
-def as_sent(message: Message) -> dict[str, Any]:
-    """A message in the words of the protocol."""
-    sent: dict[str, Any] = {"role": message.role, "content": message.content}
-    if message.tool_calls:
-        sent["tool_calls"] = [
-            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
-            for call in message.tool_calls
-        ]
-    if message.tool_call_id is not None:
-        sent["tool_call_id"] = message.tool_call_id
-    return sent
 
 
 def _usage(raw: Any) -> Usage | None:
