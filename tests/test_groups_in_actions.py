@@ -145,7 +145,8 @@ def test_a_cancellation_from_outside_is_still_one(action: Any, shape: str) -> No
         work.cancel()
         with pytest.raises(asyncio.CancelledError):
             await work
-        return work.cancelling()
+        mark: int = work.cancelling()
+        return mark
 
     after = task(catching(action))
     assert virtual_asyncio_run(cancelled, AROUND[shape](after >> long), 10.0) == 1
