@@ -494,6 +494,8 @@ def test_plans_that_say_the_same_are_the_same() -> None:
     assert observe("rain", 1) == observe("rain", 1.0)
     assert observe("rain", 1) != observe("rain", 2) != observe("snow", 2)
     assert bayes("rain", if_true=0.5, if_false=0.25) == bayes("rain", if_true=0.5, if_false=0.25)
+    assert bayes("rain", if_true=0.5, if_false=0.25) == bayes("rain", 0.5, 0.25)
+    assert inferred(Beliefs(), "rain", if_true=0.5, if_false=0.25) == inferred(Beliefs(), "rain", 0.5, 0.25)
     assert decay(5) == decay(5.0) != decay(5, seconds=1)
     assert hash(decay(5)) == hash(decay(5.0))
 

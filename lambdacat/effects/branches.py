@@ -8,7 +8,7 @@ from collections.abc import Callable
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
-from lambdacat.effects.cancelling import LOOK_AGAIN, STOPPING, Task, outlast, shielded, stack_of
+from lambdacat.effects.cancelling import CALLED_OFF, LOOK_AGAIN, STOPPING, Task, outlast, shielded, stack_of
 from lambdacat.effects.concurrent import Defect, warn_overrun
 from lambdacat.effects.cut_off import Aside
 from lambdacat.fault import Waiting, settled
@@ -287,6 +287,8 @@ class Branches:
     def _stopped(self) -> bool:
         for task in self.done:
             index = self.running.pop(task, None)
+            called_off = task in CALLED_OFF
+            CALLED_OFF.discard(task)
             if task.cancelled():
                 continue
             # Read also where nobody asks: asyncio complains of an exception that is left unread.
@@ -294,7 +296,7 @@ class Branches:
             result = task.result() if error is None else error
             if type(result) is Defect:
                 self.defect = self.defect or result.error
-            elif index is not None and (task.cancelling() or type(self.fork.policy) is All):
+            elif index is not None and (called_off or type(self.fork.policy) is All):
                 # Of a race only what a clean-up raised: that a loser fails besides is nobody's.
                 self._put_aside(index, result, failed=isinstance(error, Exception) or type(result) is Fell)
         self.done = []
@@ -320,6 +322,7 @@ class Branches:
                 name = f"branch {index} of {self.fork.node.name}"
                 where = stack_of(task)
                 self.overrun = warn_overrun(name, where, grace, then="cancelled again") or self.overrun
+                CALLED_OFF.add(task)
                 task.cancel()
         if self.running:
             self.loop.call_later(max(grace, 0.001), self._again, grace)
@@ -329,6 +332,7 @@ def _cancelled(task: Task) -> bool:
     """Cancel a task, unless it stands in a shielded section; whether it was."""
     if shielded(task):
         return False
+    CALLED_OFF.add(task)
     task.cancel()
     return True
 

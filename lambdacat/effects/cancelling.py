@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Coroutine
 from traceback import StackSummary
 from typing import Any
+from weakref import WeakSet
 
 import anyio
 
@@ -73,12 +74,13 @@ class Alarm:
 class Insistence:
     """A cancellation from outside a run: it comes again after each grace that the clean-up lets pass."""
 
-    __slots__ = ("_before", "_cancels", "_grace", "_handle", "_others", "_task")
+    __slots__ = ("_before", "_cancels", "_grace", "_handle", "_others", "_task", "_work")
 
-    def __init__(self, grace: float, others: Callable[[], int]) -> None:
-        """``others``: how many cancellations are the run's own."""
+    def __init__(self, work: Coroutine[Any, Any, Any], grace: float, others: Callable[[], int]) -> None:
+        """``others``: how many cancellations are those of ``work``, the run, itself."""
         task: Any = asyncio.current_task()
         self._task: Task = task
+        self._work = work
         self._before: int = task.cancelling()
         self._grace = max(grace, 0.001)
         self._others = others
@@ -87,6 +89,9 @@ class Insistence:
 
     def thrown(self, error: BaseException) -> None:
         """What the run is told by its event loop."""
+        if LEAVES_BEHIND and isinstance(error, asyncio.CancelledError):
+            for _ in range(left_behind(self._work)):
+                self._task.uncancel()
         if isinstance(error, asyncio.CancelledError) and self._task not in INSISTING and self.from_outside():
             INSISTING.add(self._task)
             self._handle = asyncio.get_running_loop().call_later(self._grace, self._fire)
@@ -122,6 +127,31 @@ INSISTING: set[Task] = set()
 
 STOPPING: set[Task] = set()
 """Tasks that wait for their cancelled branches; cancelling them again would only interrupt the waiting."""
+
+
+CALLED_OFF: set[Task] = set()
+"""Branches that their fork has cancelled. Counting says less: a group inside an action may leave a count behind."""
+
+LEAVES_BEHIND = sys.version_info < (3, 13)
+"""Whether a group of asyncio that is left, and then told of a task of its own that failed, keeps the cancellation that
+it gave itself: nobody takes it back, and it looks like one from outside."""
+
+
+def left_behind(work: Any) -> int:
+    """How many such cancellations are on their way to what stands in ``work``; each is told once."""
+    count = 0
+    for frame in frames_of(work):
+        if frame.f_code is asyncio.TaskGroup.__aexit__.__code__:
+            group, raised = frame.f_locals["self"], frame.f_locals["et"]
+            # What was raised inside has already cancelled the others, and the group takes that back itself.
+            if raised is None and group not in TOLD and getattr(group, "_parent_cancel_requested", False):
+                TOLD.add(group)
+                count += 1
+    return count
+
+
+TOLD: WeakSet[asyncio.TaskGroup] = WeakSet()
+"""Groups whose cancellation was taken back."""
 
 
 LOOK_AGAIN = 0.002

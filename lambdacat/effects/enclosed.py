@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Generator, Iterator
+import gc
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator
 from contextvars import copy_context
 from types import FrameType
 from typing import Any
@@ -58,6 +59,9 @@ def frames_of(awaited: Any) -> Iterator[FrameType]:
     """Where a suspended coroutine stands: its frame, then that of what it waits for, and so on."""
     while awaited is not None:
         frame = next((found for name in _FRAMES if (found := getattr(awaited, name, None)) is not None), None)
+        if frame is None and type(awaited).__name__ in _STEPS:
+            awaited = next((held for held in gc.get_referents(awaited) if isinstance(held, AsyncGenerator)), None)
+            continue
         if frame is None:
             return
         yield frame
@@ -67,6 +71,9 @@ def frames_of(awaited: Any) -> Iterator[FrameType]:
         else:
             awaited = next((found for name in _AWAITED if (found := getattr(awaited, name, None)) is not None), None)
 
+
+_STEPS = ("async_generator_asend", "async_generator_athrow")
+"""What waits for a step of an async generator, as a context manager made of one does, and has no frame itself."""
 
 _FRAMES = ("cr_frame", "gi_frame", "ag_frame")
 _AWAITED = ("cr_await", "gi_yieldfrom", "ag_await")

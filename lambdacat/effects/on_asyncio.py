@@ -12,7 +12,7 @@ from typing import Any
 import anyio.lowlevel
 
 from lambdacat.effects.branches import Branches
-from lambdacat.effects.cancelling import STOPPING, Alarm, Insistence, outlast
+from lambdacat.effects.cancelling import CALLED_OFF, STOPPING, Alarm, Insistence, outlast
 from lambdacat.effects.concurrent import Concurrent
 from lambdacat.effects.enclosed import Enclosed
 from lambdacat.machine.environment import Environment
@@ -132,10 +132,11 @@ class OnAsyncio(Concurrent):
         return asyncio.get_running_loop().time()
 
     def enclosed(self, state: State) -> Enclosed:
+        work = self.iterate(state)
         insistence = self.insistence = Insistence(
-            self.env.limits.grace, lambda: 0 if self.alarm is None else self.alarm.cancels
+            work, self.env.limits.grace, lambda: 0 if self.alarm is None else self.alarm.cancels
         )
-        return Enclosed(self.iterate(state), insistence.thrown, insistence.over)
+        return Enclosed(work, insistence.thrown, insistence.over)
 
     def arm(self) -> None:
         if self.alarm is None:
@@ -152,14 +153,13 @@ class OnAsyncio(Concurrent):
     def interrupted(self, error: BaseException) -> bool:
         if not isinstance(error, asyncio.CancelledError) or self.alarm is None or not self.alarm.fired:
             return False
-        return self.alarm.disarm()
+        alone = self.alarm.disarm()
+        return alone if self.insistence is not None else not self.called_off()
 
     def called_off(self) -> bool:
         if self.insistence is not None:
             return self.insistence.from_outside()
-        # A branch has its task to itself, and its own deadline has been looked at before.
-        task: Any = asyncio.current_task()
-        return bool(task.cancelling())
+        return asyncio.current_task() in CALLED_OFF
 
     async def give_way(self) -> None:
         # A scope of anyio knows its own cancellation again, and no other.

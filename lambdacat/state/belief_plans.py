@@ -92,19 +92,18 @@ def observe(claim: Any, log_odds: Any, *, beliefs: Any = BELIEFS) -> Plan[Any, A
 @overload
 def bayes(
     claim: str | Lens[AgentState, str],
-    *,
     if_true: float | Lens[AgentState, float],
     if_false: float | Lens[AgentState, float],
 ) -> Plan[AgentState, AgentState]: ...
 @overload
 def bayes(
     claim: str | Lens[S, str],
-    *,
     if_true: float | Lens[S, float],
     if_false: float | Lens[S, float],
+    *,
     beliefs: Lens[S, Beliefs],
 ) -> Plan[S, S]: ...
-def bayes(claim: Any, *, if_true: Any, if_false: Any, beliefs: Any = BELIEFS) -> Plan[Any, Any]:
+def bayes(claim: Any, if_true: Any, if_false: Any, *, beliefs: Any = BELIEFS) -> Plan[Any, Any]:
     """Count an observation that has these probabilities if the claim is true and if it is false.
 
     Errors: ``ValueError`` for a probability of 0, which nothing could ever outweigh.

@@ -174,7 +174,7 @@ def _moved(beliefs: Beliefs, old: Belief, amount: float, origin: Origin) -> Beli
     return belief_of(found, others, first, latest, old.decays)
 
 
-def inferred(beliefs: Beliefs, claim: str, *, if_true: float, if_false: float, origin: Origin = NOWHERE) -> Beliefs:
+def inferred(beliefs: Beliefs, claim: str, if_true: float, if_false: float, *, origin: Origin = NOWHERE) -> Beliefs:
     """The beliefs after an observation that has these probabilities if the claim is true and if it is false.
 
     Law: the rule of Bayes, for odds. Errors: ``ValueError`` for a probability of 0.
