@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import socket
 import time
+import tracemalloc
 from collections.abc import Awaitable, Callable, Sequence
 from ipaddress import ip_address
 from pathlib import Path
@@ -32,6 +33,7 @@ from web_servers import (
 from lambdacat import Denied, Unanswered
 from lambdacat.tools.http import Http, Response
 from lambdacat.tools.web_hosts import allowed, check_listed, is_public, numeric, url_of
+from lambdacat.tools.web_wire import _trusting
 
 BACKENDS = pytest.mark.parametrize("backend", ["asyncio", "trio"])
 NAME = "api.example.org"
@@ -158,6 +160,16 @@ def test_no_url_but_those_of_listed_hosts_is_asked_and_no_connection_is_made() -
 )
 def test_listed_hosts_are_listed_however_they_are_written(url: str) -> None:
     check_listed(url_of(url), LISTED.hosts)
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [(f"https://user@{NAME}/", "user name"), (f"https://{NAME}\\/", "backslash"), (f"https://{NAME}./", "no host name"),
+     ("https://0x7f.1/", "four decimal numbers"), ("https://ex\xe4mple.org/", "xn--"), (f"https://{NAME}:0/", "no port"),
+     ("https://[fe80::1%25lo]/", "network card"), (f"ftp://{NAME}/", "http://")],
+)  # fmt: skip
+def test_what_is_wrong_with_a_url_is_said(url: str, reason: str) -> None:
+    assert reason in refusal(LISTED, url)
 
 
 def test_nobody_is_listed_unless_said() -> None:
@@ -472,6 +484,18 @@ def test_answers_up_to_the_cap_are_read() -> None:
             assert ask(at(server, size=100_000), server.url()).body == whole
 
 
+def test_no_more_is_unpacked_than_there_is_room_for() -> None:
+    with Scripted(saying(200, ZIPPED, body=zeros(20))) as server:
+        ask(at(server, size=100_000), server.url(), method="HEAD")
+        tracemalloc.start()
+        try:
+            refusal(at(server, size=100_000), server.url())
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+    assert peak < 2_000_000
+
+
 def test_gzip_may_come_in_several_members_and_must_end() -> None:
     body = gzip.compress(b"a") + gzip.compress(b"") + gzip.compress(b"b")
     for cut, expected in ((body, b"ab"), (b"", b""), (body[:-5], None), (body + b"junk", None), (b"junk", None)):
@@ -593,9 +617,11 @@ def test_the_surroundings_have_no_say(monkeypatch: pytest.MonkeyPatch, tmp_path:
             hosts = (server.url(path="", host=NAME),)
             named: dict[str, Any] = {"private": ("127.0.0.1",), "resolve": leading(["127.0.0.1"])}
             assert ask(Http(hosts, authorities=AUTHORITY, **named), server.url(host=NAME)).ok
+            _trusting.cache_clear()
             # That authority is trusted by who says so, and not because a variable does.
             assert "certificate" in refusal(Http(hosts, **named), server.url(host=NAME))
         assert proxy.connections == 0
+    _trusting.cache_clear()
     assert not keys.exists()
 
 
