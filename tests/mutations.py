@@ -279,7 +279,7 @@ def guards(mutation: Mutation) -> tuple[Guard, ...]:
     if mutation.file == "tools/search.py":
         return (("tests/test_search.py",),)
     if mutation.file.startswith(("tools/http", "tools/web_")):
-        return (("tests/test_http.py",), ("tests/test_http_uses.py",))
+        return tuple((f"tests/test_http_{name}.py",) for name in ("hosts", "bounds", "uses"))
     if mutation.file.startswith("state/"):
         return (("tests/test_memory.py",),)
     if mutation.file in ("effects/branches.py", "effects/on_asyncio.py"):
