@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from web_servers import Scripted, answer, drip, saying
 
 from lambdacat import AllFailed, Outcome, PlanError, Success, Unavailable, arun, value_or_raise
+from lambdacat.codec import Codecs
 from lambdacat.testing import virtual_run
 from lambdacat.tools.corpus import search
 from lambdacat.tools.http import Http
@@ -64,6 +65,12 @@ Backend = Literal["asyncio", "trio"]
 
 def went(plan: Any, query: str = "tea", backend: Backend = "asyncio") -> Outcome[Any]:
     return virtual_run(arun, plan, query, backend=backend)
+
+
+def test_hits_can_be_kept() -> None:
+    found = Found((A, B), (("archive", "closed"),))
+    codecs = Codecs(Found, Hit)
+    assert codecs.decode(codecs.encode(found)) == found
 
 
 def test_one_provider_is_a_step_with_its_name() -> None:

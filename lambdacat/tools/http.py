@@ -149,7 +149,7 @@ class Http:
         if self.store is None or hop.method != "GET" or hop.body or _is_conditional(hop):
             return await exchange(hop, bounds)
         key = _key(hop)
-        kept = _kept(await to_thread.run_sync(self.store.get, key), bounds.size)
+        kept = _kept(await to_thread.run_sync(self.store.get, key, abandon_on_cancel=True), bounds.size)
         if kept is not None:
             conditional = Asked(hop.method, hop.url, (*hop.headers, ("if-none-match", kept.header("etag"))))
             response = await exchange(conditional, bounds)
@@ -158,7 +158,7 @@ class Http:
         else:
             response = await exchange(hop, bounds)
         if _is_for_keeping(response):
-            await to_thread.run_sync(self.store.put, key, _CODECS.encode(response))
+            await to_thread.run_sync(self.store.put, key, _CODECS.encode(response), abandon_on_cancel=True)
         return response
 
     @property
@@ -181,7 +181,7 @@ class Http:
             "name": "http get",
             "idempotent": True,
             "estimate": Estimate(seconds=(0.0, self.seconds), tokens=(0, 0), money=(0, 0)),
-            "resources": tuple(Resource(f"net:{host}") for host in self.hosts),
+            "resources": tuple(dict.fromkeys(Resource(f"net:{host.name}") for host in self.hosts)),
         }
         if url is None and into is None:
             return task(**options)(_Get(self))

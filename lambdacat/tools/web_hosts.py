@@ -39,7 +39,7 @@ _NAME: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})*", re.ASCII)
 _NUMBER: Final = re.compile(r"[0-9]+|0x[0-9a-f]*", re.ASCII)
 _AUTHORITY: Final = re.compile(r"(\[[^\[\]]*\]|[^:\[\]]*)(?::([0-9]*))?", re.ASCII)
 _URL: Final = re.compile(r"(?:([a-z][a-z0-9+.-]*)://)([^/?#]*)(/[^?#]*)?(\?[^#]*)?(?:#.*)?", re.ASCII | re.IGNORECASE)
-_NOT_IN_URLS: Final = re.compile(r"[\x00-\x20\x7f\\]")
+_NOT_IN_URLS: Final = re.compile(r"[\x00-\x20\x7f\\\ud800-\udfff]")
 _PRINTABLE: Final = "".join(map(chr, range(0x21, 0x7F)))
 
 
@@ -96,7 +96,7 @@ def url_of(text: str) -> Url:
     if not isinstance(text, str) or len(text) > LONGEST_URL:
         raise _refused(f"a URL is a text of at most {LONGEST_URL} characters")
     if _NOT_IN_URLS.search(text):
-        raise _refused("there is a space, a control character or a backslash in the URL")
+        raise _refused("there is a space, a backslash, or what is no character, in the URL")
     found = _URL.fullmatch(text)
     if found is None or found[1].lower() not in PORTS:
         raise _refused("only http:// and https:// URLs are asked")
@@ -110,6 +110,9 @@ def _host_and_port(authority: str) -> tuple[str, int | None]:
     """The parts of ``host:port``. Errors: ``Denied``."""
     if "@" in authority:
         raise _refused("a URL with a user name may show one host and mean another")
+    # Before it is put into lower case: the Kelvin sign would become a k.
+    if not authority.isascii():
+        raise _refused(f"{authority!r} is not ASCII: write the host in its xn-- form")
     found = _AUTHORITY.fullmatch(authority)
     if found is None:
         raise _refused(f"{authority!r} is no host")
@@ -130,8 +133,6 @@ def _host(text: str) -> str:
         if address.scope_id is not None:
             raise _refused(f"{text} names a network card")
         return address.compressed
-    if not text.isascii():
-        raise _refused(f"{text!r} is not ASCII: write the host in its xn-- form")
     if len(text) > 253 or not _NAME.fullmatch(text):
         raise _refused(f"{text!r} is no host name")
     # Resolvers take 2130706433, 0x7f.1 and 127.1 for addresses.
@@ -171,9 +172,13 @@ class Allowed:
             return False
         return url.host.endswith(f".{self.host}") if self.below else url.host == self.host
 
+    @property
+    def name(self) -> str:
+        """The host, or all below it, at whatever port."""
+        return f"*.{self.host}" if self.below else self.host
+
     def __str__(self) -> str:
-        stars = "*." if self.below else ""
-        return f"{self.scheme}://{stars}{Url(self.scheme, self.host, self.port, '/').authority}"
+        return f"{self.scheme}://{'*.' * self.below}{Url(self.scheme, self.host, self.port, '/').authority}"
 
 
 def allowed(entry: str | Allowed) -> Allowed:

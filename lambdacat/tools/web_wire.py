@@ -167,7 +167,7 @@ async def _taken(answer: httpcore2.Response, asked: Asked, size: int) -> Respons
     plain = Response(answer.status, headers, b"", str(asked.url))
     unpack = _unpacker(plain, who)
     declared = plain.header("content-length")
-    if declared.isdigit() and asked.method != "HEAD" and int(declared[:20]) > size + FRAMING:
+    if declared.isascii() and declared.isdigit() and asked.method != "HEAD" and int(declared[:20]) > size + FRAMING:
         raise _too_large(who, size)
     body = await _body(answer, who, size, unpack)
     return Response(answer.status, headers, body, str(asked.url))
