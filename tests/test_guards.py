@@ -647,8 +647,13 @@ def test_a_resumed_run_has_spent_what_it_had_spent(crash: int) -> None:
 
 def test_a_retry_that_was_refused_stays_refused() -> None:
     journal = MemoryJournal("r")
-    budget = Retries(0.0, burst=1)
-    stops = True
+    tries, stops = 0, True
+
+    @task
+    async def down(n: Any) -> Any:
+        nonlocal tries
+        tries += 1
+        raise ValueError(n)
 
     @task
     async def after(n: Any) -> Any:
@@ -656,13 +661,15 @@ def test_a_retry_that_was_refused_stays_refused() -> None:
             raise Crash
         return n
 
-    plan = broken.retry(Fixed(1.0).times(5), budget=budget).attempt().map(kind) >> after
+    def plan(budget: Retries) -> AnyPlan:
+        return down.retry(Fixed(1.0).times(5), budget=budget).attempt().map(kind) >> after
+
     with pytest.raises(Crash):
-        on_asyncio(lambda: arun(plan, 1, journal=journal))
+        on_asyncio(lambda: arun(plan(Retries(0.0, burst=1)), 1, journal=journal))
+    assert tries == 2
     stops = False
-    budget.called()
-    fresh = broken.retry(Fixed(1.0).times(5), budget=Retries()).attempt().map(kind) >> after
-    assert on_asyncio(lambda: resume(fresh, journal)) == Success("ActionFailed")
+    assert on_asyncio(lambda: resume(plan(Retries()), journal)) == Success("ActionFailed")
+    assert tries == 2
 
 
 # --- retries ---------------------------------------------------------------------------------------------------------
