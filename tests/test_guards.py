@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+import tracemalloc
 import warnings
 from collections.abc import Callable
 from itertools import pairwise
@@ -35,10 +36,12 @@ from lambdacat import (
     Denied,
     Estimate,
     Fixed,
+    Limits,
     MemoryJournal,
     Refused,
     Stopped,
     Success,
+    TimedOut,
     Unanswered,
     Unavailable,
     check,
@@ -896,7 +899,7 @@ def test_a_dry_run_counts_turns(on: Runner) -> None:
             if depth == 0:
                 return step()
             parts = [grown(depth - 1) for _ in range(draw.randrange(1, 4))]
-            made: AnyPlan = sequence(*parts) if draw.random() < 0.5 else parallel(*parts, join=lambda row: 0)
+            made: AnyPlan = sequence(*parts) if draw.random() < 0.5 else parallel(*parts, join=lambda *row: 0)
             if draw.random() < 0.2:
                 made = made.within(Budget(tokens=draw.randrange(1, 60))).attempt().map(lambda _: 0)
             return made
@@ -1102,3 +1105,75 @@ def test_a_durable_run_remembers_what_it_found() -> None:
     assert asked == [3]
     assert render(plan).splitlines()[1] == "├─ cached for 60 s"
     assert dry_run(plan).calls == (0, 4)
+
+
+# --- limits under load, again with guards ----------------------------------------------------------------------------
+
+
+@on_both
+@pytest.mark.parametrize("size", [400, pytest.param(10_000, marks=pytest.mark.sweep)])
+def test_a_guarded_fan_out_is_bounded(on: Runner, size: int) -> None:
+    """R-L6: branches begin when there is room for them, whatever guards them."""
+    running = peak = 0
+
+    @task(estimate=Estimate(tokens=(0, 1)))
+    async def call(n: Any, context: Context) -> Any:
+        nonlocal running, peak
+        running += 1
+        peak = max(peak, running)
+        await anyio.lowlevel.checkpoint()
+        running -= 1
+        context.spend(tokens=1)
+        return n
+
+    guarded = call.limited(Concurrency(16)).guarded(Breaker()).retry(1, budget=Retries())
+    plan = parallel(*[guarded] * size, join=collect, limit=32).map(len).within(Budget(tokens=size))
+    tracemalloc.start()
+    outcome = on(lambda: arun(plan, 0))
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert outcome == Success(size)
+    assert peak == 16
+    assert most < 20e6 + size * 400  # the results of all of them are kept
+
+
+@really_on_both
+def test_guarded_steps_in_threads_cannot_wait_for_one_another(on: Runner) -> None:
+    """R-L1: two threads, and steps in them that run guarded plans of their own."""
+    limiter, rate, breaker = Concurrency(2), Rate(10_000, burst=100), Breaker()
+    inner: AnyPlan = task(lambda n: n + 1).limited(rate).guarded(breaker).limited(limiter)
+
+    @task(blocking="thread")
+    def outer(n: int) -> int:
+        return int(run(inner, n).unwrap())
+
+    plan = parallel(*[outer] * 40, join=collect).map(sum).within(Budget(calls=100))
+    assert on(lambda: arun(plan, 1, limits=Limits(threads=2))) == Success(80)
+
+
+@on_both
+@pytest.mark.parametrize("order", ["budget outside", "timeout outside"])
+def test_the_least_deadline_counts_whatever_sets_it(on: Runner, order: str) -> None:
+    """R-C5: budgets of seconds, timeouts, waits for turns and for retries under one another."""
+    rate, full = Rate(0.1), Concurrency(1)
+    waits: dict[str, AnyPlan] = {
+        "step": sequence(*[second] * 20),
+        "turn": second.limited(rate) >> second.limited(rate),
+        "place": parallel(*[second.limited(full)] * 20, join=collect),
+        "retry": broken.retry(Fixed(5.0).times(9)),
+    }
+
+    async def main() -> None:
+        for name, plan in waits.items():
+            if order == "budget outside":
+                bound: AnyPlan = plan.timeout(9).within(Budget(seconds=4)).timeout(7)
+            else:
+                bound = plan.within(Budget(seconds=9)).timeout(4).within(Budget(seconds=7))
+            begin = anyio.current_time()
+            fault = (await arun(bound, 1)).failure()
+            assert anyio.current_time() - begin == pytest.approx(4), name
+            assert type(fault) is (BudgetExceeded if order == "budget outside" else TimedOut), name
+            assert (full.free, rate.waiting) == (1, 0)
+            await anyio.sleep(100)
+
+    on(main)
