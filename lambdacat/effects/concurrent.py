@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import warnings
 from abc import ABC, abstractmethod
-from asyncio import CancelledError
 from collections.abc import Callable
 from contextlib import suppress
 from math import inf
@@ -652,7 +651,7 @@ def beside_cancellation(group: BaseExceptionGroup[BaseException]) -> Exception:
     """
     cancelled = anyio.get_cancelled_exc_class()
     found, rest = group.split(cancelled)
-    if found is None or not isinstance(rest, Exception) or issubclass(cancelled, CancelledError):
+    if found is None or not isinstance(rest, Exception) or not cancelled.__module__.startswith("trio"):
         raise group
     return rest
 
