@@ -48,8 +48,10 @@ from lambdacat import (
 )
 from lambdacat.codec import Codec, Codecs, NotStorable
 from lambdacat.context import idempotency_key
+from lambdacat.interpreters.history import History
 from lambdacat.interpreters.journal import past_of
 from lambdacat.interpreters.recorded_errors import RecordedError
+from lambdacat.machine.ops import Halt
 from lambdacat.testing import VirtualClock, virtual_asyncio_run, virtual_trio_run
 
 
@@ -733,3 +735,26 @@ def test_the_parts_of_a_persistent_map_keep_their_places_when_it_is_read_again()
         start = State(big=HashTrieMap({f"k{i}": i for i in range(size)}).remove("k0").insert("k0", 0))
         outcome = run(plan, start, journal=journal)
         assert virtual_asyncio_run(resume, plan, journal) == outcome
+
+
+def test_nothing_is_appended_after_an_append_that_was_interrupted() -> None:
+    """Whether that one was written nobody knows: another one under its number would break the chain."""
+
+    class Interrupted:
+        def __init__(self) -> None:
+            self.kept: list[bytes] = []
+
+        def entries(self) -> tuple[bytes, ...]:
+            return tuple(self.kept)
+
+        def append(self, entry: bytes) -> None:
+            self.kept.append(entry)
+            raise KeyboardInterrupt
+
+    journal = Interrupted()
+    history = History(journal, Codecs())
+    with pytest.raises(KeyboardInterrupt):
+        history.append([{"kind": "resumed", "versions": {}}])
+    with pytest.raises(Halt):
+        history.append([{"kind": "resumed", "versions": {}}])
+    assert len(journal.kept) == 1
