@@ -94,7 +94,8 @@ def _question(what: str, question: object) -> Any:
 def ask(question: str | Callable[[S], str], *, into: Lens[S, A]) -> Plan[S, S]:
     """Stop until a person or program answers, then write the answer to ``into``. Until then: ``Waiting``.
 
-    Law: nothing that ran before an answer runs again after it. The answer has the type of the place it goes to.
+    Law: nothing that ran before an answer runs again after it. Where ``into`` holds a ``str``, ``int``, ``float`` or
+    ``bool``, an answer of another type is refused when it is given; of other places only None is looked at.
     """
     if not isinstance(into, Lens):
         raise PlanError(f"ask puts the answer into a lens, not {into!r}; make one with lens(...)")

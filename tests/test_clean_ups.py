@@ -30,6 +30,7 @@ from lambdacat import (
     task,
     value_or_raise,
 )
+from lambdacat.testing import virtual_run
 
 
 def breaking(name: str, *, after: float = 0.0) -> AnyPlan:
@@ -300,3 +301,48 @@ def test_with_a_journal_it_is_what_the_node_was_given(on: Runner) -> None:
     first, again = (on(lambda: arun(plan, 10, journal=journal)).failure() for _ in range(2))
     assert (first, first.last) == (again, again.last)
     assert first.last == 10
+
+
+async def _group_that_breaks(_: int) -> int:
+    async def breaks() -> None:
+        try:
+            await anyio.sleep(60)
+        finally:
+            raise ValueError("the group's clean-up")
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(breaks)
+        group.start_soon(anyio.sleep, 60)
+    return 1
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("straight", [False, True])
+@pytest.mark.parametrize("watch", [False, True])
+def test_the_clean_up_of_a_group_in_an_action_is_one_like_any_other(backend: Any, straight: bool, watch: bool) -> None:
+    """On trio a group that is cancelled and fails puts both into one exception."""
+    broken = task(_group_that_breaks)
+    if straight:
+        broken = pure(abs) >> broken >> pure(abs)
+
+    def ran(plan: Any) -> Any:
+        if watch:
+            return virtual_run(lambda plan, value: atraced(plan)(value), plan, 1, backend=backend).value
+        return virtual_run(arun, plan, 1, backend=backend)
+
+    late = ran(broken.timeout(5)).failure()
+    assert (type(late), [type(fault.error) for fault in late.also]) == (TimedOut, [ExceptionGroup])
+    assert ran(broken.timeout(5) | pure(lambda n: n)).unwrap() == 1
+
+    async def soon(n: int) -> int:
+        await anyio.sleep(1)
+        return n
+
+    async def fails(_: int) -> int:
+        await anyio.sleep(1)
+        raise OSError("first")
+
+    with pytest.warns(CleanupFailed):
+        assert ran(parallel(broken, task(soon), policy=FIRST_COMPLETED)).unwrap() == 1
+    failed = ran(gather(broken, task(fails))).failure()
+    assert (type(failed.error), [type(fault.error) for fault in failed.also]) == (OSError, [ExceptionGroup])

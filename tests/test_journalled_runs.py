@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gc
 from dataclasses import dataclass, field
+from email.message import Message
 from functools import partial
 from typing import Any
+from urllib.error import HTTPError
 
 import anyio
 import pytest
@@ -46,8 +48,10 @@ from lambdacat import (
 )
 from lambdacat.codec import Codec, Codecs, NotStorable
 from lambdacat.context import idempotency_key
+from lambdacat.interpreters.history import History
 from lambdacat.interpreters.journal import past_of
 from lambdacat.interpreters.recorded_errors import RecordedError
+from lambdacat.machine.ops import Halt
 from lambdacat.testing import VirtualClock, virtual_asyncio_run, virtual_trio_run
 
 
@@ -222,9 +226,26 @@ def test_a_recorded_fault_has_the_class_the_words_and_the_attributes_of_the_firs
             raise AssertionError(other)
 
 
+@frozen
+class Rejected(Exception):
+    """An exception of attrs, which nobody may write to."""
+
+    code: int
+
+
 @pytest.mark.parametrize(
     "error",
-    [KeyError("k"), OSError(2, "no such file"), UnicodeDecodeError("utf-8", b"\xff", 0, 1, "bad"), ValueError()],
+    [
+        KeyError("k"),
+        OSError(2, "no such file"),
+        FileNotFoundError(2, "no such file", "/tmp/gone"),
+        UnicodeDecodeError("utf-8", b"\xff", 0, 1, "bad"),
+        ValueError(),
+        ModuleNotFoundError("no module", name="gone", path="/tmp"),
+        HTTPError("http://localhost/gone", 404, "Not Found", Message(), None),
+        Rejected(3),
+    ],
+    ids=repr,
 )
 def test_built_in_exceptions_come_back_as_they_were(error: Exception) -> None:
     @task
@@ -237,6 +258,37 @@ def test_built_in_exceptions_come_back_as_they_were(error: Exception) -> None:
     assert isinstance(first, ActionFailed)
     assert isinstance(second, ActionFailed)
     assert (type(second.error), str(second.error), second.error.args) == (type(error), str(error), error.args)
+    for name in ("filename", "name", "path", "code"):
+        if hasattr(error, name):
+            assert getattr(second.error, name) == getattr(error, name)
+
+
+def test_a_group_comes_back_with_each_of_its_exceptions() -> None:
+    journal = MemoryJournal(codecs=Codecs(State))
+
+    class Ours(ExceptionGroup[Exception]):
+        pass
+
+    def split(kind: type[Exception]) -> list[str]:
+        error = again()
+        found = error.split(kind)[0]
+        assert found is not None
+        return [type(error).__name__, str(error), *(repr(each) for each in found.exceptions)]
+
+    def again() -> ExceptionGroup[Any]:
+        fault = run(fails, State(), journal=journal).failure()
+        assert isinstance(fault, ActionFailed)
+        assert isinstance(fault.error, ExceptionGroup)
+        return fault.error
+
+    @task
+    def fails(state: State) -> State:
+        raise Ours("several", [ValueError(1), ExceptionGroup("more", [OSError(2, "gone"), Declined(51)])])
+
+    first, second = split(ValueError), split(ValueError)
+    assert first == second == ["Ours", "several (2 sub-exceptions)", "ValueError(1)"]
+    inner: Any = again().exceptions[1]
+    assert (str(inner.exceptions[0]), inner.exceptions[1].code) == ("[Errno 2] gone", 51)
 
 
 def test_an_exception_whose_class_is_gone_keeps_its_name_and_words() -> None:
@@ -702,3 +754,26 @@ def test_an_exception_keeps_the_attributes_that_are_nothing() -> None:
     outcomes: Any = [run(fails.attempt(), 1, journal=journal).unwrap() for _ in range(2)]
     first, again = (outcome.failure().error for outcome in outcomes)
     assert vars(first) == {name: value for name, value in vars(again).items() if name != "__notes__"}
+
+
+def test_nothing_is_appended_after_an_append_that_was_interrupted() -> None:
+    """Whether that one was written nobody knows: another one under its number would break the chain."""
+
+    class Interrupted:
+        def __init__(self) -> None:
+            self.kept: list[bytes] = []
+
+        def entries(self) -> tuple[bytes, ...]:
+            return tuple(self.kept)
+
+        def append(self, entry: bytes) -> None:
+            self.kept.append(entry)
+            raise KeyboardInterrupt
+
+    journal = Interrupted()
+    history = History(journal, Codecs())
+    with pytest.raises(KeyboardInterrupt):
+        history.append([{"kind": "resumed", "versions": {}}])
+    with pytest.raises(Halt):
+        history.append([{"kind": "resumed", "versions": {}}])
+    assert len(journal.kept) == 1

@@ -587,6 +587,8 @@ async def _awaited(fns: tuple[Any, ...], value: Any) -> Any:
             value = await fn(value)
     except Exception as error:  # noqa: BLE001  where a user's exception becomes a fault
         return fell_at(fns, todo, error, value)
+    except BaseExceptionGroup as group:
+        return fell_at(fns, todo, beside_cancellation(group), value)
     return value
 
 
@@ -598,6 +600,8 @@ async def _mixed(fns: tuple[Any, ...], value: Any) -> Any:
             value = await made if AWAITABLE[type(made)] else made
     except Exception as error:  # noqa: BLE001  where a user's exception becomes a fault
         return fell_at(fns, todo, error, value)
+    except BaseExceptionGroup as group:
+        return fell_at(fns, todo, beside_cancellation(group), value)
     return value
 
 
@@ -629,8 +633,27 @@ async def whirling(spin: Spin, value: Any, stack: Any) -> State:
     except Exception as error:  # noqa: BLE001  where a user's exception becomes a fault
         if testing:
             return untested(spin, error, value, stack)
-        fell = Fell(0, error, value) if only is not None else fell_at(fns, todo, error, value)
-        return fallen(spin.body, fell, (ROUND, spin.node, 0, stack))
+        return _fell_round(spin, only, fns, todo, error, value, stack)
+    except BaseExceptionGroup as group:
+        return _fell_round(spin, only, fns, todo, beside_cancellation(group), value, stack)
+
+
+def _fell_round(spin: Spin, only: Any, fns: Any, todo: Any, error: Exception, value: Any, stack: Any) -> State:
+    fell = Fell(0, error, value) if only is not None else fell_at(fns, todo, error, value)
+    return fallen(spin.body, fell, (ROUND, spin.node, 0, stack))
+
+
+def beside_cancellation(group: BaseExceptionGroup[BaseException]) -> Exception:
+    """What the clean-up of an action raised that trio has put into one group with its cancellation.
+
+    The driver looks whether it is cancelled wherever an action fails, so nothing of the cancellation is lost. Errors:
+    the group itself where it holds no cancellation of trio's, or what ends the program.
+    """
+    cancelled = anyio.get_cancelled_exc_class()
+    found, rest = group.split(cancelled)
+    if found is None or not isinstance(rest, Exception) or not cancelled.__module__.startswith("trio"):
+        raise group
+    return rest
 
 
 def warn_overrun(name: str, where: str, grace: float, *, then: str) -> Warning | None:

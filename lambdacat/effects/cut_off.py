@@ -46,12 +46,17 @@ def clean_ups(faults: Iterable[Fault]) -> Iterator[Fault]:
 
 
 def _behind(fault: Fault) -> Iterator[BaseException]:
-    error: BaseException | None = fault.error if isinstance(fault, ActionFailed) else None
+    todo: list[BaseException | None] = [fault.error if isinstance(fault, ActionFailed) else None]
     seen: set[int] = set()
-    while error is not None and id(error) not in seen:
+    while todo:
+        error = todo.pop()
+        if error is None or id(error) in seen:
+            continue
         yield error
         seen.add(id(error))
-        error = error.__context__
+        todo.append(error.__context__)
+        if isinstance(error, BaseExceptionGroup):
+            todo.extend(error.exceptions)  # a clean-up of one of its tasks
 
 
 def warn_broken(faults: Iterable[Fault]) -> Warning | None:

@@ -434,6 +434,9 @@ class _Batch:
             append(self.documents)
         except Halt as halt:
             self.halt = halt
+        except BaseException as error:
+            self.halt = Halt(error)
+            raise
         finally:
             self.done = True
             self.over.set()

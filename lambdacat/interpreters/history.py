@@ -57,6 +57,7 @@ class History:
         """Where steps have gone since the run began, if any has."""
         self.tick: Any = None
         """What appends the entries of one tick together, on an event loop."""
+        self._interrupted: BaseException | None = None
         self._answers: Mapping[str, bytes] | None = None
         self._spent: defaultdict[str, list[Document]] | None = None
 
@@ -110,6 +111,8 @@ class History:
 
     def append(self, documents: list[Document]) -> None:
         """Make entries safe, in one transaction where the journal can. Errors: ``Halt`` when it cannot be kept."""
+        if self._interrupted is not None:
+            raise Halt(self._interrupted)
         number, digest, entries = self.number, self.digest, []
         for document in documents:
             digest, entry = sealed(digest, {"n": number, **document})
@@ -123,6 +126,10 @@ class History:
                     self.journal.append(entry)
         except Exception as error:  # noqa: BLE001  whatever a journal says when it cannot be written ends the run
             raise Halt(error) from None
+        except BaseException as error:
+            # Nobody knows whether it was written; a second entry under its number would break the chain.
+            self._interrupted = error
+            raise
         self.number, self.digest, self.last = number, digest, documents[-1]
 
     # Actions -------------------------------------------------------------------------------------------------------
