@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from attrs import frozen
+from attrs import evolve, frozen
 from returns.result import Failure, Success
 
 from lambdacat.bound import Estimate
@@ -20,6 +20,7 @@ from lambdacat.leaf import task
 from lambdacat.optics import Lens
 from lambdacat.path import lens
 from lambdacat.plan import Plan, identity
+from lambdacat.research_citing import Brief, Written
 from lambdacat.tools.answer import (
     ENOUGH,
     ROUNDS,
@@ -95,6 +96,17 @@ class Round:
 
 
 @frozen
+class Asked:
+    """What a model was asked, and what came of it; None where it was not asked."""
+
+    words: Outcome[str] | None = None
+    """More words for the query."""
+    brief: Brief = Brief()  # noqa: RUF009  a frozen value may be shared
+    written: Outcome[Written] | None = None
+    """The answer in its words."""
+
+
+@frozen
 class Inquiry:
     """A question on its way to an answer; ``best`` is the most confident round so far."""
 
@@ -104,6 +116,10 @@ class Inquiry:
     finds: Finds = Finds()
     best: Round | None = None
     answer: Answer | None = None
+    trust: tuple[tuple[str, float], ...] = ()
+    """What is believed of sources, by locator: log-odds that one belongs in an answer. It decides between equals."""
+    asked: Asked = Asked()
+    """What a model was asked; nothing without one."""
 
 
 QUESTION = lens(Inquiry, lambda s: s.question)
@@ -119,6 +135,7 @@ IN_DOCSTRINGS = lens(Inquiry, lambda s: s.finds.docstrings)
 IN_FOLDER = lens(Inquiry, lambda s: s.finds.folder)
 BEST = lens(Inquiry, lambda s: s.best)
 ANSWER = lens(Inquiry, lambda s: s.answer)
+TRUST = lens(Inquiry, lambda s: s.trust)
 
 # --- steps -----------------------------------------------------------------------------------------------------------
 
@@ -177,6 +194,16 @@ def broaden_query(query: Query) -> Query:
     return broaden(query, query.round + 1)
 
 
+@task(reads=(BEST, TRUST), writes=BEST, name="prefer", blocking="inline", estimate=_INSTANT)
+def prefer_trusted(best: Round | None, trust: tuple[tuple[str, float], ...]) -> Round | None:
+    """The same passages; of those whose scores are equal as they are shown, the more trusted source first."""
+    if best is None:
+        return None
+    known = dict(trust)
+    order = sorted(best.ranked, key=lambda each: (-round(each.score, 3), -known.get(each.passage.locator, 0.0)))
+    return evolve(best, ranked=tuple(order))
+
+
 @task(reads=BEST, writes=ANSWER, name="compose", blocking="inline", estimate=_INSTANT)
 def compose_answer(best: Round | None) -> Answer:
     """Quoted sentences, each with its source. Errors: ``CorpusError`` when no source could be searched."""
@@ -230,10 +257,14 @@ STEPS = tuple(
         search_folder,
         keep_best,
         broaden_query,
+        prefer_trusted,
         compose_answer,
     )
 )
 """The names of the steps, as a person may see them go by."""
+
+WIDEN, WRITE, REPAIR = "widen the question", "write the answer", "repair the answer"
+"""The names of the steps that ask a model, where there is one."""
 
 # --- the plan --------------------------------------------------------------------------------------------------------
 
@@ -258,6 +289,11 @@ def is_doubtful(best: Round | None) -> bool:
     return best is None or (best.answered != () and best.confidence < ENOUGH)
 
 
+def is_any(trust: tuple[tuple[str, float], ...]) -> bool:
+    """Whether anything is believed of sources."""
+    return trust != ()
+
+
 with_folder = FOLDER.where(is_given)
 unsure = QUERY.where(has_terms) & BEST.where(is_doubtful)
 
@@ -274,7 +310,8 @@ look_up = (
 one_round = look_up >> keep_best
 again = broaden_query >> one_round
 
-research: Plan[Inquiry, Inquiry] = (
-    prepare >> one_round >> again.loop_while(unsure, at_most=ROUNDS, then=identity) >> compose_answer
-)
+find = one_round >> again.loop_while(unsure, at_most=ROUNDS, then=identity)
+quote = when(TRUST.where(is_any), prefer_trusted) >> compose_answer
+
+research: Plan[Inquiry, Inquiry] = prepare >> find >> quote
 """From a question to an ``Inquiry`` with its answer. Law: every sentence of the answer stands in its source."""
