@@ -13,9 +13,9 @@ from attrs import evolve
 from returns.result import Failure
 
 from lambdacat.bound import Budget, Estimate
-from lambdacat.build import pure, recover, when
+from lambdacat.build import pure, when
 from lambdacat.context import Key
-from lambdacat.fault import ActionFailed, Fault, Outcome, TimedOut, Unavailable
+from lambdacat.fault import ActionFailed, Fault, Outcome, Stopped, TimedOut, Unavailable
 from lambdacat.guard import Breaker, Retries
 from lambdacat.leaf import task
 from lambdacat.path import lens
@@ -57,6 +57,8 @@ WORDS_WITHIN: Final = 10.0
 """How long more words are waited for in all; the search begins without them then. Units: seconds."""
 REPLIES: Final = 4.0, 45.0
 """How long one reply is waited for: more words, an answer. Units: seconds."""
+AGAIN: Final = Exponential(first=0.5, cap=8).jittered(0.3).times(2)
+"""When a reply that did not come is asked for again."""
 LONGEST: Final = 600
 """Units: tokens of an answer."""
 LONGEST_WORDS: Final = 200
@@ -113,8 +115,10 @@ def has_sources(brief: Brief) -> bool:
     return brief.sources != ()
 
 
-def given_up(why: Fault) -> Callable[[Inquiry], Inquiry]:
-    """What notes that the model did not write the answer."""
+def given_up(budget: Budget) -> Callable[[Inquiry], Inquiry]:
+    """What notes that the model did not write the answer in its time."""
+    within = "its budget" if budget.seconds is None else f"{budget.seconds:g} s"
+    why = Stopped(reason=f"the run was not done within {within}")
 
     def note(inquiry: Inquiry) -> Inquiry:
         return evolve(inquiry, asked=evolve(inquiry.asked, written=Failure(why)))
@@ -122,22 +126,17 @@ def given_up(why: Fault) -> Callable[[Inquiry], Inquiry]:
     return note
 
 
-def quote_instead(fault: Fault) -> Plan[Inquiry, Inquiry]:
-    """The plan without a model, for a run whose time is up; it says why."""
-    return pure(given_up(fault)) >> research
-
-
 def research_with(budget: Budget) -> Plan[Inquiry, Inquiry]:
     """The research plan with the model that the context provides as ``MODEL``, and no more than a budget for it.
 
     Law: its answer is the model's, with every sentence cited, or that of ``research``. Errors: those of ``research``.
     """
+    unaided = pure(given_up(budget)) >> research
     breaker = Breaker(failures=3, seconds=10, name="the breaker of the model")
     retries = Retries(ratio=0.5, burst=4)
 
     def patient(step: Plan[A, B], seconds: float) -> Plan[A, B]:
-        again = Exponential(first=0.5, cap=8).jittered(0.3).times(2)
-        return step.timeout(seconds).guarded(breaker).retry(again, on=may_pass, budget=retries)
+        return step.timeout(seconds).guarded(breaker).retry(AGAIN, on=may_pass, budget=retries)
 
     soon, later = REPLIES
     widen = patient(ask_for_words, soon).timeout(WORDS_WITHIN)
@@ -151,4 +150,4 @@ def research_with(budget: Budget) -> Plan[Inquiry, Inquiry]:
         >> make_brief
         >> when(BRIEF.where(has_sources), write.attempt().between(BRIEF, WRITTEN))
     )
-    return recover(thinking.within(budget), quote_instead)
+    return thinking.within(budget) | unaided

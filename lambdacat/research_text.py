@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from attrs import asdict, frozen
 from returns.result import Failure, Success
 
-from lambdacat.fault import ActionFailed, BudgetExceeded, Fault, Refused, Unavailable
+from lambdacat.fault import ActionFailed, Fault, Refused, Stopped, Unavailable
 from lambdacat.research import Inquiry, reason
 from lambdacat.research_citing import Written
 from lambdacat.terminal import plain
@@ -77,8 +77,8 @@ def _unaided_because(done: Inquiry) -> tuple[str, str] | None:
 
 def _why(fault: Fault) -> str:
     match fault:
-        case BudgetExceeded(measure="seconds", cap=cap):
-            return f"the run was not done within {cap:g} s"
+        case Stopped(reason=said):
+            return said
         case Unavailable(what=what, reason=said):
             return f"{what} did not answer: {said}"
         case ActionFailed(error=ModelError() as error):
