@@ -105,6 +105,7 @@ def _research_words(command: argparse.ArgumentParser) -> None:
     add = command.add_argument
     add("question", nargs="*", metavar="QUESTION", help="put -- before one that starts with -")
     add("--corpus", type=path, metavar="DIR", help="a folder to search as well")
+    add("--web", metavar="URL", help="a search endpoint to ask as well, such as SearxNG's with JSON")
     add("--json", action="store_true", help="print one JSON document")
     add("--trace", action="store_true", help="also draw which steps ran when")
     add("--cache", type=path, metavar="DIR", help="keep the index and the memory here instead")

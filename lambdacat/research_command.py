@@ -6,11 +6,12 @@ import os
 import sys
 import time
 from argparse import Namespace
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, final
+from urllib.parse import urlsplit
 
 from attrs import evolve, frozen
 from returns.result import Success
@@ -18,7 +19,7 @@ from returns.result import Success
 from lambdacat.context import Context
 from lambdacat.fault import Outcome
 from lambdacat.redaction import redacted
-from lambdacat.research import Corpus, Inquiry, research
+from lambdacat.research import PATIENCE, WEB, Corpus, Inquiry, research
 from lambdacat.research_report import (
     Form,
     Observer,
@@ -30,8 +31,6 @@ from lambdacat.research_report import (
     observed_by,
     progress,
     shown,
-    unaided,
-    with_trace,
 )
 from lambdacat.research_text import Beside, written
 from lambdacat.runs_cli.refusing import plainly
@@ -45,6 +44,10 @@ if TYPE_CHECKING:
     from lambdacat.research_memory import Recollection, Remembering
     from lambdacat.store import SqliteJournal
     from lambdacat.tools.llm import LLM, Price
+    from lambdacat.tools.search import Search
+
+Provided: TypeAlias = Callable[[Context], Context]
+"""What gives a run what it needs from outside."""
 
 SECONDS: Final = 120.0
 """How long a run with a model may take, unless something else is said."""
@@ -146,18 +149,20 @@ def run_name(question: str, corpus: Corpus, aid: Aid | None) -> str:
     from lambdacat.codec import Codecs
 
     folder = None if corpus.folder is None else str(corpus.folder.absolute())
-    options = () if aid is None else (aid.model, aid.base_url, aid.tokens, aid.money, aid.price, aid.seconds)
-    text = Codecs().encode((question, folder, options))
+    options: tuple[object, ...] = (
+        () if aid is None else (aid.model, aid.base_url, aid.tokens, aid.money, aid.price, aid.seconds)
+    )
+    text = Codecs().encode((question, folder, corpus.web, options))
     return f"research {blake2b(text, digest_size=8).hexdigest()}"
 
 
-def performed(plan: Plan[Inquiry, Inquiry], llm: LLM | None, journal: SqliteJournal | None) -> Perform:
-    """How a plan is run: with a model, and in a journal if there is one."""
+def performed(plan: Plan[Inquiry, Inquiry], journal: SqliteJournal | None, provided: Provided) -> Perform:
+    """How a plan is run: with a model, the web and in a journal, if there are such."""
     from lambdacat.build import pure
     from lambdacat.interpreters.arun import arun
 
     async def perform(inquiry: Inquiry, context: Context, observers: Collection[Observer]) -> Outcome[Inquiry]:
-        context = _with_model(context, llm)
+        context = provided(context)
         if journal is None:
             return await arun(plan, inquiry, context=context, observers=observers)
         from lambdacat.interpreters.journal import absence
@@ -173,12 +178,39 @@ def performed(plan: Plan[Inquiry, Inquiry], llm: LLM | None, journal: SqliteJour
     return perform
 
 
-def _with_model(context: Context, llm: LLM | None) -> Context:
-    if llm is None:
-        return context
-    from lambdacat.research_model import MODEL
+def providing(llm: LLM | None, web: Search | None) -> Provided:
+    """What puts a model and the web into a context."""
 
-    return context.provide(MODEL, llm)
+    def provided(context: Context) -> Context:
+        if web is not None:
+            context = context.provide(WEB, web)
+        if llm is None:
+            return context
+        from lambdacat.research_model import MODEL
+
+        return context.provide(MODEL, llm)
+
+    return provided
+
+
+def web_at(url: str) -> Search:
+    """A search endpoint such as SearxNG's, at a host that is asked and no other. Errors: ``UsageError``."""
+    from lambdacat.fault import Denied
+    from lambdacat.tools.http import Http
+    from lambdacat.tools.search import SearxNG
+
+    try:
+        where = urlsplit(url)
+        if where.scheme not in ("http", "https") or not where.netloc:
+            raise UsageError(f"--web is an address such as https://search.example.org, not {url!r}")
+        host = f"{where.scheme}://{where.netloc}"
+        # Whoever names a server of his own network means it.
+        return SearxNG(Http((host,), private=_OWN, seconds=PATIENCE), url)
+    except (ValueError, Denied, ImportError) as error:
+        raise UsageError(f"--web cannot be asked: {' '.join(str(error).split())}") from error
+
+
+_OWN: Final = ("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "::1/128", "fc00::/7")
 
 
 @contextmanager
@@ -195,25 +227,22 @@ def _journal(file: Path | None, run: str) -> Iterator[SqliteJournal | None]:
         journal.close()
 
 
-def _traced(plan: Plan[Inquiry, Inquiry], llm: LLM | None) -> Runner:
-    if llm is None:
-        return with_trace
-
+def _traced(plan: Plan[Inquiry, Inquiry], provided: Provided) -> Runner:
     async def runner(inquiry: Inquiry, context: Context) -> Any:
         from lambdacat.interpreters.traced import atraced
 
-        kept = await atraced(plan, context=_with_model(context, llm))(inquiry)
+        kept = await atraced(plan, context=provided(context))(inquiry)
         return kept.value, kept.log
 
     return runner
 
 
-def _running(given: Namespace, plan: Plan[Inquiry, Inquiry], llm: LLM | None, journal: Any) -> Any:
+def _running(given: Namespace, plan: Plan[Inquiry, Inquiry], journal: Any, provided: Provided) -> Any:
     """What gives a run that is watched as the command line says."""
     runner: AbstractContextManager[Runner]
-    perform = unaided if llm is None and journal is None else performed(plan, llm, journal)
+    perform = performed(plan, journal, provided)
     if given.trace:
-        runner = nullcontext(_traced(plan, llm))
+        runner = nullcontext(_traced(plan, provided))
     elif sys.stderr is not None and sys.stderr.isatty() and not given.no_progress:
         runner = progress(sys.stderr, perform)
     else:
@@ -232,16 +261,18 @@ def answer(given: Namespace) -> Shown:
         forgotten = _forget(memory)
         if not given.question:
             return Shown(forgotten)
-    question, corpus, aid = " ".join(given.question), Corpus(given.corpus, given.cache), aid_in(given)
+    question, aid = " ".join(given.question), aid_in(given)
+    corpus = Corpus(given.corpus, given.cache, given.web or "")
     check(question, corpus)
     if given.journal is not None and given.trace:
         raise UsageError("--trace draws a run that is made here and now, and with --journal part of it may not be")
     llm = None if aid is None else _metered(aid)
     plan = research if aid is None else aid.plan()
+    provided = providing(llm, web_at(corpus.web) if corpus.web else None)
     known = _recalled(memory, question, corpus)
     with (
         _journal(given.journal, run_name(question, corpus, aid)) as journal,
-        _running(given, plan, llm, journal) as runner,
+        _running(given, plan, journal, provided) as runner,
     ):
         report = conduct(Inquiry(question, corpus, trust=known.trust if known else ()), runner)
     _learn(memory, report, question, corpus)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from attrs import asdict, frozen
 from returns.result import Failure, Success
 
-from lambdacat.fault import ActionFailed, Fault, Refused, Stopped, Unavailable
+from lambdacat.fault import ActionFailed, Fault, Refused, Stopped
 from lambdacat.research import Inquiry, reason
 from lambdacat.research_citing import Written
 from lambdacat.terminal import plain
@@ -79,8 +79,6 @@ def _why(fault: Fault) -> str:
     match fault:
         case Stopped(reason=said):
             return said
-        case Unavailable(what=what, reason=said):
-            return f"{what} did not answer: {said}"
         case ActionFailed(error=ModelError() as error):
             return " ".join(str(error).split())
         case _:

@@ -184,6 +184,44 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation("store/leases.py", "if alive is not False and now < self.deadline:", "if False:"),
     Mutation("store/leases.py", "crashes = 1 if self.here > self.reached else crashes + 1", "crashes = 1"),
     Mutation("store/heads.py", "        if self.count > len(entries):", "        if False:"),
+    # tools
+    Mutation("tools/web_hosts.py", '    if "@" in authority:', '    if False:'),
+    Mutation("tools/web_hosts.py", 'return url.host.endswith(f".{self.host}") if self.below', 'return url.host.endswith(self.host) if self.below'),
+    Mutation("tools/web_hosts.py", 'else url.host == self.host', 'else url.host.endswith(self.host)'),
+    Mutation("tools/web_hosts.py", '        if (self.scheme, self.port) != (url.scheme, url.port):\n            return False\n', ''),
+    Mutation("tools/web_hosts.py", '    if _NOT_IN_URLS.search(text):', '    if False:'),
+    Mutation("tools/web_hosts.py", '    if _NUMBER.fullmatch(text.rpartition(".")[2]):', '    if False:'),
+    Mutation("tools/web_hosts.py", '"192.0.0.0/24", ', ''),
+    Mutation("tools/web_hosts.py", '"2002::/16", ', ''),
+    Mutation("tools/web_hosts.py", 'if is_nowhere(address) or not (listed or is_public(address)):', 'if not (listed or is_public(address)):'),
+    Mutation("tools/web_hosts.py", '    for address in found:\n', '    for address in list(found)[:1]:\n'),
+    Mutation("tools/web_hops.py", '    if now.url.scheme == "https" and url.scheme != "https":', '    if False:'),
+    Mutation("tools/web_hops.py", '    return evolve(hop, headers=tuple(pair for pair in hop.headers if pair[0] in _FOR_ANYBODY))', '    return hop'),
+    Mutation("tools/web_hops.py", '    if hop.body or hop.method not in ("GET", "HEAD"):', '    if False:'),
+    Mutation("tools/web_hops.py", '    if _SCHEME.match(text):\n        return url_of(text)\n', ''),
+    Mutation("tools/web_hops.py", ' or value != value.strip()', ''),
+    Mutation("tools/web_hops.py", '    if len(places) > 1:', '    if False:'),
+    Mutation("tools/web_wire.py", '        check_addresses(self._url, found, self._bounds.private)\n', ''),
+    Mutation("tools/web_wire.py", 'self._sockets.connect_tcp(str(address), port', 'self._sockets.connect_tcp(host, port'),
+    Mutation("tools/web_wire.py", '            if len(made) > size or sent > size + FRAMING:', '            if False:'),
+    Mutation("tools/web_wire.py", 'unpack.some(chunk, size + 1 - len(made))', 'unpack.some(chunk, 10**9)'),
+    Mutation("tools/web_wire.py", '    if codings not in (["gzip"], ["x-gzip"]):', '    if "gzip" not in codings:'),
+    Mutation("tools/web_wire.py", '    if len(headers) > HEADERS or sum', '    if sum'),
+    Mutation("tools/web_wire.py", '    if unpack is not None and sent and not unpack.whole:', '    if False:'),
+    Mutation("tools/web_wire.py", '    made.load_verify_locations(authorities or certifi.where())', '    made.set_default_verify_paths()\n    made.load_verify_locations(authorities or certifi.where())'),
+    Mutation("tools/web_wire.py", '                await one.aclose()', '                pass'),
+    Mutation("tools/web_wire.py", ', abandon_on_cancel=True', ''),
+    Mutation("tools/http.py", '            check_listed(hop.url, self.hosts)\n', ''),
+    Mutation("tools/http.py", '        for _ in range(HOPS + 1):', '        for _ in range(99):'),
+    Mutation("tools/http.py", '{name}: {value}" for name, value in hop.headers', '{name}" for name, value in hop.headers'),
+    Mutation("tools/http.py", ' and len(found.body) <= size and', ' and'),
+    Mutation("tools/web_answer.py", 'return min(max(0.0, until - (now() if sent is None else sent)), PATIENCE_MOST)', 'return max(0.0, until - now())'),
+    Mutation("tools/web_answer.py", '_CHARSETS.get(named[1].lower() if named else "", "utf-8")', 'named[1] if named else "utf-8"'),
+    Mutation("tools/search.py", '            if hit.locator in seen:\n                continue\n', ''),
+    Mutation("tools/search.py", 'if hit.locator not in best or rank < best[hit.locator][0]:', 'if hit.locator not in best:'),
+    Mutation("tools/search.py", '    except Denied:\n        return None\n', '    except Denied:\n        locator = str(result.get("url"))\n'),
+    Mutation("tools/search.py", '    if not hits:\n        raise NothingFound("nothing was found")\n', ''),
+    Mutation("tools/search.py", '                    failed.append((name, _why(fault)))', '                    pass'),
 )  # fmt: skip
 
 CASES = ("tests/test_cases_plans.py", "tests/test_cases_parallel.py", "tests/test_cases_optics.py")
@@ -248,6 +286,10 @@ def guards(mutation: Mutation) -> tuple[Guard, ...]:
         return (("tests/test_guards.py",),)
     if mutation.file == "effects/cut_off.py" or any(word in mutation.old for word in ("self.reached", "called_off")):
         return (("tests/test_clean_ups.py",),)
+    if mutation.file == "tools/search.py":
+        return (("tests/test_search.py",),)
+    if mutation.file.startswith(("tools/http", "tools/web_")):
+        return tuple((f"tests/test_http_{name}.py",) for name in ("hosts", "bounds", "uses"))
     if mutation.file.startswith("state/"):
         return (("tests/test_memory.py",),)
     if mutation.file in ("effects/branches.py", "effects/on_asyncio.py"):

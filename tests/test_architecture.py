@@ -71,6 +71,8 @@ LOOPS: dict[str, tuple[str, str]] = {
     "tools/llm_listening.py": ("anyio", "an answer is waited for, and hung up on"),
     "tools/llm_model.py": ("anyio", "many are asked side by side, and a thread waits for one"),
     "tools/llm_openai.py": ("anyio", "connections belong to an event loop"),
+    "tools/http.py": ("anyio", "deadlines; stores are asked in a thread; a loop for callers that have none"),
+    "tools/web_wire.py": ("anyio", "connections, and names that are looked up in a thread"),
     "testing/delays.py": ("anyio", "an action that sleeps"),
     "testing/disturbing.py": ("anyio", "delays and hangs"),
     "testing/loop.py": ("asyncio trio", "loops on virtual time"),
