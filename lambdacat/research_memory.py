@@ -39,6 +39,8 @@ QUESTIONS: Final = 500
 """How many questions are remembered; the oldest ones go."""
 SOURCES: Final = 300
 """Of how many sources something is believed."""
+WAIT = 2.0
+"""How long another process is waited for. Units: seconds."""
 FADING: Final = 90 * 86400.0
 """The half-life of the evidence that a source was of use. Units: seconds."""
 OF_USE: Final = 0.5
@@ -127,7 +129,7 @@ class Remembering:
     def _kept(self, work: Callable[[SqliteStore], T], otherwise: T) -> T:
         """What the work gives, or ``otherwise`` and a line that says what was wrong."""
         try:
-            with closing(SqliteStore(self.path, codecs=STATE_CODECS, seconds=2.0)) as store:
+            with closing(SqliteStore(self.path, codecs=STATE_CODECS, seconds=WAIT)) as store:
                 return work(store)
         except StateCorrupt as error:
             self.said.append(f"the memory of earlier questions could not be read, and was set aside: {_line(error)}")
