@@ -27,6 +27,7 @@ from lambdacat.bound import Guarded, Retry, Timeout
 from lambdacat.plan import Within
 from lambdacat.regrow import rebuilt
 from lambdacat.research import REPAIR, WIDEN, WRITE, Inquiry, Lookup
+from lambdacat.research_cost import Metered
 from lambdacat.research_model import MODEL, research_with
 from lambdacat.testing import ScriptedLLM, chaos, stub, virtual_asyncio_run
 from lambdacat.tools.corpus import Index
@@ -181,7 +182,7 @@ def seen(seed: int, change: Callable[[Plan[Any, Any]], Plan[Any, Any]] = guarded
     plan = disturbed(budget, seed, change)
 
     async def main() -> tuple[Outcome[Inquiry], float, int]:
-        context = Context(seed=seed).provide(MODEL, model)
+        context = Context(seed=seed).provide(MODEL, Metered(model))
         began = anyio.current_time()
         outcome = await arun(plan, Inquiry(QUESTION), context=context)
         left = len(asyncio.all_tasks()) - 1 + model.open

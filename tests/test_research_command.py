@@ -197,14 +197,17 @@ def test_a_trace_shows_the_steps_that_ask(say: Say, cache: Path) -> None:
 
 def test_a_search_endpoint_is_one_more_source(say: Say, cache: Path, httpserver: HTTPServer) -> None:
     hit = {"title": "Quokka hopping", "url": "https://example.org/q", "content": "A quokka does hopping at dusk."}
-    httpserver.expect_request("/search", query_string={"q": "what does quokka do", "format": "json"}).respond_with_json(
-        {"results": [hit]}
-    )
-    shown = json.loads(
-        say("research", "what does quokka do", "--cache", cache, "--web", httpserver.url_for(""), "--json")[1]
-    )
-    assert shown["sources"][0]["locator"] == "https://example.org/q"
+    query = {"q": "what does quokka do", "format": "json"}
+    httpserver.expect_request("/search", query_string=query).respond_with_json({"results": [hit]})
+    httpserver.expect_request("/none/search").respond_with_json({"results": []})
+
+    def web(question: str, place: str) -> Any:
+        return json.loads(say("research", question, "--cache", cache, "--json", "--web", httpserver.url_for(place))[1])
+
+    assert web("what does quokka do", "")["sources"][0]["locator"] == "https://example.org/q"
     assert len(httpserver.log) == 1
+    assert web("zebra moves", "/none")["rounds"] > 1
+    assert len(httpserver.log) == 2
     code, _, err = say("research", CHAINED, "--cache", cache, "--web", nobody().removesuffix("/v1"))
     assert (code, err.count("\n")) == (0, 1)
     assert err.startswith("warning: the web could not be searched: ")
@@ -275,6 +278,17 @@ def test_ctrl_c_in_the_middle_of_an_answer_ends_it(cache: Path) -> None:
         out, err = process.communicate(timeout=10)
         assert (process.returncode, out, err) == (130, "", "lambdacat: interrupted\n")
         assert server.closed.wait(5)
+
+
+def test_a_key_that_a_model_repeats_is_not_repeated(
+    say: Say, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    with raw(speaking(f"It is {KEY} [1]."), b"") as server:
+        for more in (("--journal", str(tmp_path / "runs.db")), ("--json",), ("--trace",)):
+            code, out, err = say(*asking(cache, server, *more))
+            assert (code, KEY in out + err, "It is [redacted]" in out) == (0, False, True)
+    assert KEY.encode() not in b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
 
 
 # --- memory ----------------------------------------------------------------------------------------------------------

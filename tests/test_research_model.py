@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 import pytest
 from clocks import Runner, on_both
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bench import chaos as bench_chaos
@@ -22,7 +22,7 @@ from lambdacat.research_cost import Cost, Metered
 from lambdacat.research_model import MODEL, REPLIES, research_with
 from lambdacat.research_text import Beside, document, text, warnings
 from lambdacat.testing import ScriptedLLM, stub, virtual_asyncio_run
-from lambdacat.tools.answer import Query, Scored, parse_question
+from lambdacat.tools.answer import Query, Scored, broaden, parse_question
 from lambdacat.tools.corpus import Index
 from lambdacat.tools.llm import BadAnswer, Completion, Model, ModelBusy, ModelRefused
 from lambdacat.tools.passages import Passage
@@ -182,6 +182,13 @@ def test_nothing_found_is_nothing_asked() -> None:
     assert (done.asked.written, len(llm.prompts)) == (None, 1)
 
 
+def test_one_budget_is_for_all_that_the_model_is_asked() -> None:
+    done, cost = asked(ScriptedLLM(WORDS, "They are chained. " * 40, GOOD), Budget(tokens=1_150))
+    [line] = warnings(done)
+    assert "repair the answer was not started" in line or "of 1150 are left" in line
+    assert (cost.calls, cost.tokens <= 1_150) == (2, True)
+
+
 def test_what_it_cost_is_what_the_budget_was_charged() -> None:
     busy = ModelBusy("wait", retry_after=0.1)
     done, cost = asked(ScriptedLLM(WORDS, busy, GOOD))
@@ -236,8 +243,9 @@ def test_an_answer_is_given_only_with_every_sentence_cited(draft: str) -> None:
 
 
 @given(st.text(max_size=80))
+@example("chained: linked, comparisons: x")
 def test_what_a_model_says_of_a_question_loses_no_word_and_adds_no_term(said: str) -> None:
-    query = parse_question(CHAINED)
+    query = broaden(parse_question(CHAINED), 2)
     more = widened(query, said)
     assert [term.word for term in more.terms] == [term.word for term in query.terms]
     assert set(query.words) <= set(more.words)
