@@ -8,6 +8,7 @@ end.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from attrs import evolve, frozen
 from returns.result import Failure, Success
@@ -35,7 +36,9 @@ from lambdacat.tools.answer import (
 )
 from lambdacat.tools.corpus import CorpusError, Index, Source, open_folder, open_stdlib, search
 from lambdacat.tools.passages import Checkpoint, Passage
-from lambdacat.tools.search import Hits, Search
+
+if TYPE_CHECKING:
+    from lambdacat.tools.search import Hits, Search
 
 WEB: Key[Search] = Key("web")
 """The search of the web, where a corpus says that there is one."""

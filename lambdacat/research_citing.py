@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Final, final
+from typing import TYPE_CHECKING, Final, final
 
 from attrs import evolve, frozen
 
 from lambdacat.tools.answer import Query, Scored, Term, parse_question
-from lambdacat.tools.llm_values import BadAnswer, Message
 from lambdacat.tools.vocabulary import is_code
+
+if TYPE_CHECKING:
+    from lambdacat.tools.llm_values import Message
 
 _QUESTION: Final = 2000
 """Characters of a question that a model is shown."""
@@ -107,6 +109,8 @@ brackets, and there are sources 1 to {most} only."""
 
 def answer_prompt(brief: Brief) -> tuple[Message, ...]:
     """What asks a model for an answer."""
+    from lambdacat.tools.llm_values import Message
+
     sources = "\n\n".join(
         f"[{number}] {each.passage.title} ({each.passage.locator})\n{each.passage.text[:_PASSAGE]}"
         for number, each in enumerate(brief.sources, 1)
@@ -117,6 +121,8 @@ def answer_prompt(brief: Brief) -> tuple[Message, ...]:
 
 def repair_prompt(brief: Brief) -> tuple[Message, ...]:
     """What asks once more, with what is wrong with the draft."""
+    from lambdacat.tools.llm_values import Message
+
     wrong = "; ".join(problems(brief)[:5])
     again = _REPAIR.format(problems=wrong, most=len(brief.sources))
     return (*answer_prompt(brief), Message("assistant", brief.draft), Message("user", again))
@@ -144,6 +150,8 @@ def _problems(found: Sequence[Cited], most: int) -> Iterator[str]:
 
 def accepted(brief: Brief) -> Written:
     """The draft as an answer. Errors: ``BadAnswer`` that says what is wrong with its citations."""
+    from lambdacat.tools.llm_values import BadAnswer
+
     if wrong := problems(brief):
         raise BadAnswer(f"its citations are wrong: {wrong[0]}", brief.draft)
     return Written(tuple(cited(brief.draft)))

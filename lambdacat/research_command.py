@@ -31,9 +31,9 @@ from lambdacat.research_report import (
     observed_by,
     progress,
     shown,
+    traced_by,
 )
 from lambdacat.research_text import Beside, written
-from lambdacat.runs_cli.refusing import plainly
 from lambdacat.secret import keep_secret
 from lambdacat.shown import Shown, UsageError
 from lambdacat.tools.corpus import CorpusError, default_cache
@@ -214,27 +214,18 @@ _OWN: Final = ("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "
 
 
 @contextmanager
-def _journal(file: Path | None, run: str) -> Iterator[SqliteJournal | None]:
+def _journal(file: Path | None, question: str, corpus: Corpus, aid: Aid | None) -> Iterator[SqliteJournal | None]:
+    """The journal of a question and its options, closed afterwards; None without a file."""
     if file is None:
         yield None
         return
     from lambdacat.store import SqliteJournal
 
-    journal = SqliteJournal(file, run_id=run)
+    journal = SqliteJournal(file, run_id=run_name(question, corpus, aid))
     try:
         yield journal
     finally:
         journal.close()
-
-
-def _traced(plan: Plan[Inquiry, Inquiry], provided: Provided) -> Runner:
-    async def runner(inquiry: Inquiry, context: Context) -> Any:
-        from lambdacat.interpreters.traced import atraced
-
-        kept = await atraced(plan, context=provided(context))(inquiry)
-        return kept.value, kept.log
-
-    return runner
 
 
 def _running(given: Namespace, plan: Plan[Inquiry, Inquiry], journal: Any, provided: Provided) -> Any:
@@ -242,7 +233,7 @@ def _running(given: Namespace, plan: Plan[Inquiry, Inquiry], journal: Any, provi
     runner: AbstractContextManager[Runner]
     perform = performed(plan, journal, provided)
     if given.trace:
-        runner = nullcontext(_traced(plan, provided))
+        runner = nullcontext(traced_by(plan, provided))
     elif sys.stderr is not None and sys.stderr.isatty() and not given.no_progress:
         runner = progress(sys.stderr, perform)
     else:
@@ -253,9 +244,16 @@ def _running(given: Namespace, plan: Plan[Inquiry, Inquiry], journal: Any, provi
 # --- the command -----------------------------------------------------------------------------------------------------
 
 
-@plainly
 def answer(given: Namespace) -> Shown:
     """What ``lambdacat research`` says. Errors: ``UsageError``, ``Interrupted``."""
+    if given.journal is None:
+        return _answer(given)
+    from lambdacat.runs_cli.refusing import plainly
+
+    return plainly(_answer)(given)
+
+
+def _answer(given: Namespace) -> Shown:
     memory = _memory(given)
     if given.forget:
         forgotten = _forget(memory)
@@ -271,7 +269,7 @@ def answer(given: Namespace) -> Shown:
     provided = providing(llm, web_at(corpus.web) if corpus.web else None)
     known = _recalled(memory, question, corpus)
     with (
-        _journal(given.journal, run_name(question, corpus, aid)) as journal,
+        _journal(given.journal, question, corpus, aid) as journal,
         _running(given, plan, journal, provided) as runner,
     ):
         report = conduct(Inquiry(question, corpus, trust=known.trust if known else ()), runner)

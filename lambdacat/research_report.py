@@ -20,6 +20,7 @@ from lambdacat.context import Context
 from lambdacat.event import Event, Finished, Started, Trace
 from lambdacat.fault import ActionFailed, Outcome
 from lambdacat.interpreters.arun import arun
+from lambdacat.plan import Plan
 from lambdacat.research import CHECKPOINT, REPAIR, STEPS, WIDEN, WRITE, Corpus, Inquiry, reason, research
 from lambdacat.research_text import ALONE, Beside, document, text, warnings
 from lambdacat.shown import FAILED, Interrupted, Shown, UsageError, as_json
@@ -62,12 +63,20 @@ def observed_by(*observers: Observer, perform: Perform = unaided) -> Runner:
     return runner
 
 
-async def with_trace(inquiry: Inquiry, context: Context) -> tuple[Outcome[Inquiry], Trace]:
+def traced_by(plan: Plan[Inquiry, Inquiry], provided: Callable[[Context], Context]) -> Runner:
     """A run whose trace is kept."""
-    from lambdacat.interpreters.traced import atraced
 
-    written = await atraced(research, context=context)(inquiry)
-    return written.value, written.log
+    async def runner(inquiry: Inquiry, context: Context) -> tuple[Outcome[Inquiry], Trace]:
+        from lambdacat.interpreters.traced import atraced
+
+        kept = await atraced(plan, context=provided(context))(inquiry)
+        return kept.value, kept.log
+
+    return runner
+
+
+with_trace = traced_by(research, lambda context: context)
+"""A run of the plan without a model, whose trace is kept."""
 
 
 def conduct(inquiry: Inquiry, runner: Runner) -> Report:

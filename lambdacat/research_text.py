@@ -14,7 +14,6 @@ from lambdacat.research_citing import Written
 from lambdacat.terminal import plain
 from lambdacat.tools.answer import EXTRACTIVE, Answer
 from lambdacat.tools.corpus import Skip
-from lambdacat.tools.llm_values import ModelError
 
 if TYPE_CHECKING:
     from lambdacat.research_cost import Cost
@@ -76,6 +75,8 @@ def _unaided_because(done: Inquiry) -> tuple[str, str] | None:
 
 
 def _why(fault: Fault) -> str:
+    from lambdacat.tools.llm_values import ModelError
+
     match fault:
         case Stopped(reason=said):
             return said
