@@ -47,6 +47,18 @@ def count(text: str) -> int:
     return int(text)
 
 
+def amount(text: str) -> float:
+    """How much of something, above 0."""
+    if not re.fullmatch(r"[0-9]{0,12}\.?[0-9]{1,12}|[0-9]{1,12}\.", text) or float(text) == 0:
+        raise ArgumentTypeError(f"{text!r} is not a number above 0")
+    return float(text)
+
+
+def price(text: str) -> float:
+    """Money for a million tokens; some cost nothing."""
+    return 0.0 if re.fullmatch(r"0+(\.0*)?", text) else amount(text)
+
+
 def age(text: str) -> float:
     """How long ago. Units: seconds.
 

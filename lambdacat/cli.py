@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Never, TextIO
 
-from lambdacat.arguments import count, path
+from lambdacat.arguments import amount, count, path, price
 from lambdacat.runs_cli.words import CONTEXT, begin, journal_words, runs_words
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ exit codes:
 examples:
   lambdacat research "how are comparisons chained?"
   lambdacat research "what did we decide about retries" --corpus notes/ --json
+  lambdacat research "what is a descriptor" --model gpt-4o-mini --max-tokens 8000
   lambdacat run examples/research.py:answer --input '"What does ** do?"'
   lambdacat run mypackage.agents:crawl --journal runs.db --run-id monday
   lambdacat dry-run mypackage.agents:crawl
@@ -41,7 +42,9 @@ examples:
 RESEARCH = """\
 Answers a question from Python's language reference, the docstrings of its standard library and, with --corpus, a folder
 of text, Markdown, reStructuredText and Python files. Every sentence of the answer is quoted from a source; no model and
-no network is used. The index is built at first use, in the user's cache folder.
+no network is used, unless one is named. Then the model widens the question and writes the answer; where it fails, or
+names no sources, the answer is quoted as without it. The index, and a memory of which sources were of use, are kept in
+the user's cache folder.
 """
 
 PLAN = "package.module:plan or path/to/file.py:plan; the current folder is importable"
@@ -100,12 +103,23 @@ def _parser() -> argparse.ArgumentParser:
 
 def _research_words(command: argparse.ArgumentParser) -> None:
     add = command.add_argument
-    add("question", nargs="+", metavar="QUESTION", help="put -- before one that starts with -")
+    add("question", nargs="*", metavar="QUESTION", help="put -- before one that starts with -")
     add("--corpus", type=path, metavar="DIR", help="a folder to search as well")
+    add("--web", metavar="URL", help="a search endpoint to ask as well, such as SearxNG's with JSON")
     add("--json", action="store_true", help="print one JSON document")
     add("--trace", action="store_true", help="also draw which steps ran when")
-    add("--cache", type=path, metavar="DIR", help="keep the index here instead")
+    add("--cache", type=path, metavar="DIR", help="keep the index and the memory here instead")
     add("--no-progress", action="store_true", help="show no progress, on a terminal either")
+    add("--journal", type=path, metavar="FILE", help="keep the run here; the same command again goes on with it")
+    add("--no-memory", action="store_true", help="neither remember this question nor use what is remembered")
+    add("--forget", action="store_true", help="first forget all earlier questions; may stand without a question")
+    add = command.add_argument_group("a model, of any service that speaks OpenAI's protocol").add_argument
+    add("--model", metavar="NAME", help="let it write the answer, every sentence with its sources (or OPENAI_MODEL)")
+    add("--base-url", metavar="URL", help="its service (or OPENAI_BASE_URL); OPENAI_API_KEY is the key for it")
+    add("--max-tokens", type=count, metavar="N", help="use no more tokens than this")
+    add("--max-money", type=amount, metavar="X", help="spend no more than this; wants --price")
+    add("--price", type=price, nargs=2, metavar=("IN", "OUT"), help="what a million tokens cost, in and out")
+    add("--max-seconds", type=amount, metavar="S", help="quote, if it has not answered after so long (default: 120)")
 
 
 def _plan_words(command: argparse.ArgumentParser, given: str = "") -> None:
@@ -138,21 +152,9 @@ def _laws_words(command: argparse.ArgumentParser) -> None:
 
 
 def _research(given: argparse.Namespace) -> Shown:
-    from contextlib import AbstractContextManager, nullcontext
+    from lambdacat.research_command import answer
 
-    from lambdacat.research import Corpus
-    from lambdacat.research_report import Form, Runner, ask, observed_by, progress, with_trace
-
-    running: AbstractContextManager[Runner]
-    if given.trace:
-        running = nullcontext(with_trace)
-    elif sys.stderr is not None and sys.stderr.isatty() and not given.no_progress:
-        running = progress(sys.stderr)
-    else:
-        running = nullcontext(observed_by())
-    with running as runner:
-        form = Form.DOCUMENT if given.json else Form.TEXT
-        return ask(" ".join(given.question), Corpus(given.corpus, given.cache), runner=runner, form=form)
+    return answer(given)
 
 
 def _run(given: argparse.Namespace) -> Shown:

@@ -7,11 +7,10 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from contextlib import contextmanager
 from enum import Enum
 from shutil import get_terminal_size
-from textwrap import fill
 from typing import TYPE_CHECKING, Any, TextIO
 
 from attrs import evolve, frozen
@@ -21,20 +20,15 @@ from lambdacat.context import Context
 from lambdacat.event import Event, Finished, Started, Trace
 from lambdacat.fault import ActionFailed, Outcome
 from lambdacat.interpreters.arun import arun
-from lambdacat.research import CHECKPOINT, STEPS, Corpus, Inquiry, reason, research
+from lambdacat.plan import Plan
+from lambdacat.research import CHECKPOINT, REPAIR, STEPS, WIDEN, WRITE, Corpus, Inquiry, reason, research
+from lambdacat.research_text import ALONE, Beside, document, text, warnings
 from lambdacat.shown import FAILED, Interrupted, Shown, UsageError, as_json
 from lambdacat.terminal import plain
-from lambdacat.tools.answer import EXTRACTIVE, Answer
-from lambdacat.tools.corpus import CorpusError, Skip
+from lambdacat.tools.corpus import CorpusError
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
-
-DOUBTFUL = 0.2
-"""Confidence below which an answer comes with a warning."""
-
-WIDTH = 100
-"""Characters of the longest line on a terminal."""
 
 # --- running ---------------------------------------------------------------------------------------------------------
 
@@ -51,23 +45,38 @@ class Report:
 Observer = Callable[[Event[Any]], object]
 Runner = Callable[[Inquiry, Context], Awaitable[tuple[Outcome[Inquiry], Trace | None]]]
 """One way to run the plan."""
+Perform = Callable[[Inquiry, Context, Collection[Observer]], Awaitable[Outcome[Inquiry]]]
+"""What is run: a research plan, and whatever it needs."""
 
 
-def observed_by(*observers: Observer) -> Runner:
+async def unaided(inquiry: Inquiry, context: Context, observers: Collection[Observer]) -> Outcome[Inquiry]:
+    """The plan without a model."""
+    return await arun(research, inquiry, context=context, observers=observers)
+
+
+def observed_by(*observers: Observer, perform: Perform = unaided) -> Runner:
     """A run that tells observers what happens."""
 
     async def runner(inquiry: Inquiry, context: Context) -> tuple[Outcome[Inquiry], None]:
-        return await arun(research, inquiry, context=context, observers=observers), None
+        return await perform(inquiry, context, observers), None
 
     return runner
 
 
-async def with_trace(inquiry: Inquiry, context: Context) -> tuple[Outcome[Inquiry], Trace]:
+def traced_by(plan: Plan[Inquiry, Inquiry], provided: Callable[[Context], Context]) -> Runner:
     """A run whose trace is kept."""
-    from lambdacat.interpreters.traced import atraced
 
-    written = await atraced(research, context=context)(inquiry)
-    return written.value, written.log
+    async def runner(inquiry: Inquiry, context: Context) -> tuple[Outcome[Inquiry], Trace]:
+        from lambdacat.interpreters.traced import atraced
+
+        kept = await atraced(plan, context=provided(context))(inquiry)
+        return kept.value, kept.log
+
+    return runner
+
+
+with_trace = traced_by(research, lambda context: context)
+"""A run of the plan without a model, whose trace is kept."""
 
 
 def conduct(inquiry: Inquiry, runner: Runner) -> Report:
@@ -117,22 +126,25 @@ def _signals(got: list[int]) -> Iterator[None]:
             loop.remove_signal_handler(number)
 
 
+SEEN = frozenset((*STEPS, WIDEN, WRITE, REPAIR))
+"""The names of the steps that are shown."""
+
 # --- progress --------------------------------------------------------------------------------------------------------
 
 
 @contextmanager
-def progress(to: TextIO) -> Iterator[Runner]:
+def progress(to: TextIO, perform: Perform = unaided) -> Iterator[Runner]:
     """A run that shows on a terminal which steps are running; with rich, as a list that clears itself."""
     try:
         from rich.console import Console
         from rich.progress import Progress, SpinnerColumn, TextColumn
     except ImportError:
         with _one_line(to) as observer:
-            yield observed_by(observer)
+            yield observed_by(observer, perform=perform)
         return
     columns = (SpinnerColumn(finished_text="+"), TextColumn("{task.description}"), TextColumn("{task.elapsed:.1f} s"))
     with Progress(*columns, console=Console(file=to), transient=True) as shown:
-        yield observed_by(_Rows(shown))
+        yield observed_by(_Rows(shown), perform=perform)
 
 
 class _Rows:
@@ -144,7 +156,7 @@ class _Rows:
 
     def __call__(self, event: Event[Any]) -> None:
         match event:
-            case Started(id=number, name=name) if name in STEPS:
+            case Started(id=number, name=name) if name in SEEN:
                 self.rows[number] = self.shown.add_task(name, total=1)
             case Finished(id=number) if number in self.rows:
                 row = self.rows.pop(number)
@@ -160,7 +172,7 @@ def _one_line(to: TextIO) -> Iterator[Observer]:
 
     def show(event: Event[Any]) -> None:
         match event:
-            case Started(id=number, name=name) if name in STEPS:
+            case Started(id=number, name=name) if name in SEEN:
                 running[number] = name
             case Finished(id=number) if number in running:
                 del running[number]
@@ -188,6 +200,12 @@ class Form(Enum):
 
 def ask(question: str, corpus: Corpus, *, runner: Runner, form: Form = Form.TEXT) -> Shown:
     """The answer to a question. Errors: ``UsageError`` when nothing is asked, or a folder is none."""
+    check(question, corpus)
+    return shown(conduct(Inquiry(question, corpus), runner), form)
+
+
+def check(question: str, corpus: Corpus) -> None:
+    """Refuse what cannot be asked. Errors: ``UsageError``."""
     if not question.strip():
         raise UsageError("the question is empty")
     if corpus.folder is not None and not corpus.folder.is_dir():
@@ -198,116 +216,32 @@ def ask(question: str, corpus: Corpus, *, runner: Runner, form: Form = Form.TEXT
         except OSError as refused:
             said = refused.strerror or refused
             raise UsageError(f"no folder for an index: {str(corpus.cache)!r}: {said}") from refused
-    report = conduct(Inquiry(question, corpus), runner)
+
+
+def shown(report: Report, form: Form, beside: Beside = ALONE) -> Shown:
+    """How a run ended, in a form."""
     match report.outcome:
         case Success(done):
-            return _shown(done, report, form)
+            return _answered(done, report, form, beside)
         case Failure(fault):
             error = fault.error if isinstance(fault, ActionFailed) else None
-            return Shown("", FAILED, f"lambdacat: {plain(reason(fault))}", error)
+            aside = [f"warning: {plain(each)}" for each in beside.notes]
+            return Shown("", FAILED, "\n".join((*aside, f"lambdacat: {plain(reason(fault))}")), error)
 
 
-def _shown(done: Inquiry, report: Report, form: Form) -> Shown:
-    aside = [f"warning: {plain(each)}" for each in warnings(done)]
+def _answered(done: Inquiry, report: Report, form: Form, beside: Beside) -> Shown:
+    aside = [f"warning: {plain(each)}" for each in (*beside.notes, *warnings(done, beside.model))]
     drawn = [] if report.trace is None else [plain(str(of_steps(report.trace)))]
     match form:
         case Form.DOCUMENT:
             # Stdout is the document alone.
-            return Shown(as_json(document(done, report.seconds)), aside="\n".join((*aside, *drawn)))
+            return Shown(as_json(document(done, report.seconds, beside)), aside="\n".join((*aside, *drawn)))
         case Form.TEXT:
             width = get_terminal_size().columns if sys.stdout.isatty() else None
-            said = text(done, report.seconds, width=width)
+            said = text(done, report.seconds, beside, width=width)
             return Shown("\n\n".join((said, *drawn)), aside="\n".join(aside))
 
 
 def of_steps(trace: Trace) -> Trace:
     """The steps of a trace alone, side by side, without the nodes that hold them together."""
-    return Trace(evolve(span, parent=None) for span in trace.spans if span.name in STEPS)
-
-
-# --- what is shown ---------------------------------------------------------------------------------------------------
-
-
-def skipped(done: Inquiry) -> tuple[tuple[Skip, int], ...]:
-    """How many files of the folder are not in its index, by reason."""
-    match done.lookup.notes:
-        case Success(index):
-            return index.skipped
-        case Failure():
-            return ()
-
-
-def warnings(done: Inquiry) -> tuple[str, ...]:
-    """What a reader should know before trusting the answer, a line each."""
-    failed = done.best.failed if done.best else ()
-    lost = tuple(f"the {source} could not be searched: {why}" for source, why in failed)
-    sure = _answer(done).confidence
-    return (*lost, f"low confidence ({sure:.2f}): the corpus may not answer this") if sure < DOUBTFUL else lost
-
-
-def document(done: Inquiry, seconds: float) -> dict[str, object]:
-    """The answer as one JSON document.
-
-    Shape: ``sources`` best first; ``skipped``, a number of files, only where there was a folder. Units: ``seconds``.
-    """
-    answer = _answer(done)
-    shown: dict[str, object] = {
-        "question": done.question,
-        "answer": plain(answer.text),
-        "sources": [
-            {
-                "title": plain(each.passage.title),
-                "locator": plain(each.passage.locator),
-                "passage": plain(each.passage.text),
-                "score": round(each.score, 3),
-            }
-            for each in answer.sources
-        ],
-        "confidence": answer.confidence,
-        "rounds": rounds(done),
-        "seconds": round(seconds, 3),
-        "note": EXTRACTIVE,
-        "warnings": [plain(each) for each in warnings(done)],
-    }
-    if done.corpus.folder is not None:
-        shown["skipped"] = sum(count for _, count in skipped(done))
-        shown["skipped_because"] = {why.value: count for why, count in skipped(done)}
-    return shown
-
-
-def rounds(done: Inquiry) -> int:
-    """How many times the sources were searched."""
-    return done.lookup.query.round + 1
-
-
-def text(done: Inquiry, seconds: float, *, width: int | None = None) -> str:
-    """The answer, its sources, and how sure it is; wrapped where ``width`` is given."""
-    answer = _answer(done)
-    lines = [plain(answer.text), ""]
-    if answer.sources:
-        places = [plain(each.passage.locator) for each in answer.sources]
-        longest = max(map(len, places))
-        lines += ["Sources"]
-        for number, (place, each) in enumerate(zip(places, answer.sources, strict=True), 1):
-            lines.append(f"  [{number}] {place:<{longest}}  {each.score:.2f}  {plain(each.passage.title)}")
-        lines += [""]
-    searches = f"{rounds(done)} round{'s' * (rounds(done) > 1)} of searching"
-    lines.append(f"Confidence {answer.confidence:.2f} after {searches}, {seconds:.2f} s.")
-    if answer.sentences:
-        lines.append(EXTRACTIVE)
-    if counts := skipped(done):
-        reasons = ", ".join(f"{count} {why.value}" for why, count in counts)
-        total = sum(count for _, count in counts)
-        lines.append(f"Skipped {total} file{'s' * (total > 1)} of the folder: {reasons}.")
-    return "\n".join(lines if width is None else (_wrapped(line, min(width, WIDTH)) for line in lines))
-
-
-def _wrapped(line: str, width: int) -> str:
-    """A line of prose over several lines; a line of the table stays as it is."""
-    if line.startswith(" "):
-        return line
-    return fill(line, width, break_long_words=False, break_on_hyphens=False)
-
-
-def _answer(done: Inquiry) -> Answer:
-    return done.answer or Answer((), (), 0.0)
+    return Trace(evolve(span, parent=None) for span in trace.spans if span.name in SEEN)

@@ -29,9 +29,14 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("drawing", "guard", "store"),
     ("tools",),
     ("shown", "arguments", "terminal", "stopping", "law_table"),
-    ("research", "research_report", "testing"),
+    ("research_citing",),
+    ("research", "testing"),
+    ("research_model", "research_cost", "research_memory"),
+    ("research_text",),
+    ("research_report",),
     ("commands",),
     ("runs_cli",),
+    ("research_command",),
     ("cli", "__main__", "__init__"),
 )
 RANK = {room: rank for rank, rooms in enumerate(LAYERS) for room in rooms}

@@ -420,7 +420,7 @@ def test_full_disk_is_one_line(cache: Path) -> None:
 
 @pytest.mark.sweep
 def test_two_at_once_share_a_fresh_cache(tmp_path: Path) -> None:
-    both = [started("research", CHAINED, "--json", "--cache", tmp_path) for _ in range(2)]
+    both = [started("research", CHAINED, "--json", "--no-memory", "--cache", tmp_path) for _ in range(2)]
     answers = [json.loads(process.communicate(timeout=20)[0]) for process in both]
     assert [process.returncode for process in both] == [0, 0]
     assert answers[0]["answer"] == answers[1]["answer"]

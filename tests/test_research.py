@@ -39,13 +39,11 @@ from lambdacat.research_report import (
     _one_line,
     ask,
     conduct,
-    document,
     observed_by,
     progress,
-    text,
-    warnings,
     with_trace,
 )
+from lambdacat.research_text import document, text, warnings
 from lambdacat.shown import Shown, UsageError
 from lambdacat.terminal import plain
 from lambdacat.testing import stub, virtual_run
