@@ -987,11 +987,11 @@ def test_what_ends_the_program_leaves_a_fork_that_is_cut_off(on: Runner, where: 
             raise SystemExit("done")
 
     async def quick(n: int) -> int:
-        await anyio.sleep(0.02)
+        await anyio.sleep(0.06)
         return n
 
     async def fails(_: int) -> int:
-        await anyio.sleep(0.02)
+        await anyio.sleep(0.06)
         raise OSError
 
     step: AnyPlan = {
@@ -1002,16 +1002,16 @@ def test_what_ends_the_program_leaves_a_fork_that_is_cut_off(on: Runner, where: 
     plan: AnyPlan = {
         "lost race": parallel(task(quick), step, policy=FIRST_COMPLETED),
         "failing sibling": gather(task(fails), step),
-        "timeout": gather(step, step).timeout(0.02),
+        "timeout": gather(step, step).timeout(0.06),
         "cancellation": gather(step, gather(step, step)),
     }[cut_by]
 
     async def main() -> Any:
         # Set by a timer, while the branch that waits for its thread is cancelled already.
-        timer = threading.Timer(0.04, goes_on.set)
+        timer = threading.Timer(0.1, goes_on.set)
         timer.start()
         try:
-            with anyio.move_on_after(0.02 if cut_by == "cancellation" else 10):
+            with anyio.move_on_after(0.06 if cut_by == "cancellation" else 10):
                 return await arun(plan, 1)
         finally:
             timer.join()
