@@ -26,7 +26,7 @@ from lambdacat import Budget, Context, Outcome, Plan, Unanswered, arun
 from lambdacat.bound import Guarded, Retry, Timeout
 from lambdacat.plan import Within
 from lambdacat.regrow import rebuilt
-from lambdacat.research import REPAIR, WIDEN, WRITE, Inquiry, Lookup
+from lambdacat.research import REPAIR, WIDEN, WRITE, Corpus, Inquiry, Lookup
 from lambdacat.research_cost import Metered
 from lambdacat.research_model import MODEL, research_with
 from lambdacat.testing import ScriptedLLM, chaos, stub, virtual_asyncio_run
@@ -38,7 +38,7 @@ from lambdacat.tools.passages import Passage
 QUESTION = "how are comparisons chained?"
 IN_TIME = 180.0
 """An answer that comes later is none. Units: seconds."""
-TOOLS = ("search topics", "search docstrings", WIDEN, WRITE, REPAIR)
+TOOLS = ("search topics", "search docstrings", "search the web", WIDEN, WRITE, REPAIR)
 
 TOPICS = (
     Passage(
@@ -52,6 +52,12 @@ TOPICS = (
 DOCSTRINGS = (
     Passage("operator.lt", "doc:operator.lt", "operator.lt(a, b): The same as a < b in comparisons."),
     Passage("itertools.chain", "doc:itertools.chain", "itertools.chain: Chained iterables give the elements of each."),
+)
+
+PAGES = (
+    Passage(
+        "Chained comparisons", "https://example.org/chained", "Comparisons that are chained read as mathematics does."
+    ),
 )
 
 # --- a model that is disturbed ---------------------------------------------------------------------------------------
@@ -142,9 +148,19 @@ async def _docstrings(lookup: Lookup) -> tuple[Passage, ...]:
     return DOCSTRINGS
 
 
+async def _web(lookup: Lookup, context: Context) -> tuple[Passage, ...]:
+    await anyio.sleep(0.5)
+    return PAGES
+
+
 def disturbed(budget: Budget, seed: int, change: Callable[[Plan[Any, Any]], Plan[Any, Any]]) -> Plan[Any, Any]:
     """The plan of one seed: its searches answer from memory, and all its tools are disturbed."""
-    answers = {"open the library": Index(Path("nowhere")), "search topics": _topics, "search docstrings": _docstrings}
+    answers = {
+        "open the library": Index(Path("nowhere")),
+        "search topics": _topics,
+        "search docstrings": _docstrings,
+        "search the web": _web,
+    }
     return chaos(stub(change(research_with(budget)), answers), seed, steps=TOOLS)
 
 
@@ -184,7 +200,7 @@ def seen(seed: int, change: Callable[[Plan[Any, Any]], Plan[Any, Any]] = guarded
     async def main() -> tuple[Outcome[Inquiry], float, int]:
         context = Context(seed=seed).provide(MODEL, Metered(model))
         began = anyio.current_time()
-        outcome = await arun(plan, Inquiry(QUESTION), context=context)
+        outcome = await arun(plan, Inquiry(QUESTION, Corpus(web="the web")), context=context)
         left = len(asyncio.all_tasks()) - 1 + model.open
         return outcome, anyio.current_time() - began, left
 

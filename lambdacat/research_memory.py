@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterable
 from contextlib import closing
@@ -86,9 +87,14 @@ class Remembering:
         """The file."""
         return self.folder / FILE
 
+    @property
+    def _writable(self) -> bool:
+        # An index needs no more than to be read: where nothing may be written, nothing is remembered, and that is all.
+        return os.access(self.folder, os.W_OK)
+
     def recalled(self, question: str, about: str, now: float) -> Recollection:
         """What is known that concerns a question about a corpus; nothing makes a file."""
-        if not self.path.exists():
+        if not self.path.exists() or not self._writable:
             return Recollection()
         state = self._kept(lambda store: store.get(_KEY), None)
         if not isinstance(state, AgentState):
@@ -99,6 +105,8 @@ class Remembering:
 
     def learn(self, question: str, about: str, useful: Iterable[str], now: float) -> None:
         """Remember that a question was asked, and which sources its answer named."""
+        if not self._writable:
+            return
         origin, locators = Origin(when=now), tuple(dict.fromkeys(useful))
 
         def learnt(state: AgentState) -> AgentState:

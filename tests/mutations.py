@@ -221,6 +221,23 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation("tools/search.py", '    except Denied:\n        return None\n', '    except Denied:\n        locator = str(result.get("url"))\n'),
     Mutation("tools/search.py", '    if not hits:\n        raise NothingFound("nothing was found")\n', ''),
     Mutation("tools/search.py", '                    failed.append((name, _why(fault)))', '                    pass'),
+    Mutation("research_citing.py", 'if not 1 <= number <= most:', 'if not 1 <= number:'),
+    Mutation("research_citing.py", '        if not each.sources:\n', '        if False:\n'),
+    Mutation("research_citing.py", 'if found else ("it is empty",)', 'if found else ()'),
+    Mutation("research_citing.py", 'dict.fromkeys((*term.kin, *more[:_KIN]))', 'dict.fromkeys(more[:_KIN])'),
+    Mutation("research_model.py", 'when(is_ill_cited, patient(repair_draft, later))', 'patient(repair_draft, later)'),
+    Mutation("research_model.py", 'ActionFailed() | TimedOut() | Unavailable():', 'ActionFailed():'),
+    Mutation("research_model.py", 'thinking.within(budget) | unaided', 'thinking | unaided'),
+    Mutation("research_model.py", 'thinking.within(budget) | unaided', 'thinking.within(budget)'),
+    Mutation("research_model.py", '.guarded(breaker)', ''),
+    Mutation("research_cost.py", '        self._call.spend(tokens, money)\n', ''),
+    Mutation("research_cost.py", 'int(context.attempt > 1)', '0'),
+    Mutation("research.py", '-known.get(each.passage.locator, 0.0)', '0.0'),
+    Mutation("research_memory.py", '.retry(Fixed(0.02).times(50), on=VersionConflict)', ''),
+    Mutation("research_memory.py", 'except StateCorrupt as error:', 'except ZeroDivisionError as error:'),
+    Mutation("research_command.py", '            keep_secret(key)', '            pass'),
+    Mutation("research_command.py", 'if not absence(journal) and list(journal.entries()):', 'if False:'),
+    Mutation("research_command.py", '() if aid is None else (aid.model', '() if True else (aid.model'),
 )  # fmt: skip
 
 CASES = ("tests/test_cases_plans.py", "tests/test_cases_parallel.py", "tests/test_cases_optics.py")
@@ -288,6 +305,10 @@ def guards(mutation: Mutation) -> tuple[Guard, ...]:
         return (("tests/test_limiters.py",), ("tests/test_guards.py",))
     if mutation.file == "effects/cut_off.py" or any(word in mutation.old for word in ("self.reached", "called_off")):
         return (("tests/test_clean_ups.py",),)
+    if mutation.file in ("research_memory.py", "research_command.py"):
+        return (("tests/test_research_command.py",),)
+    if mutation.file.startswith("research"):
+        return (("tests/test_research_model.py",),)
     if mutation.file == "tools/search.py":
         return (("tests/test_search.py",),)
     if mutation.file.startswith(("tools/http", "tools/web_")):

@@ -331,6 +331,16 @@ def test_a_memory_that_cannot_be_read_is_set_aside(say: Say, cache: Path, damage
     assert say("research", CHAINED, "--cache", cache)[2] == ""
 
 
+def test_where_nothing_may_be_written_nothing_is_remembered(
+    say: Say, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    for _ in range(2):
+        code, out, err = say("research", CHAINED, "--cache", cache)
+        assert (code, err, "Asked before" in out) == (0, "", False)
+    assert not (cache / FILE).exists()
+
+
 def test_a_memory_that_is_in_use_is_left_out(say: Say, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     say("research", CHAINED, "--cache", cache)
     monkeypatch.setattr(research_memory, "WAIT", 0.05)
