@@ -55,7 +55,8 @@ def test_listed_hosts_are_listed_however_they_are_written(url: str) -> None:
 @pytest.mark.parametrize(
     ("url", "reason"),
     [
-        (f"https://user@{NAME}/", "user name"), (f"https://{NAME}\\/", "backslash"), (f"https://{NAME}./", "no host name"),
+        (f"https://user@{NAME}/", "user name"), (f"https://{NAME}\\/", "backslash"),
+        (f"https://{NAME}./", "no host name"),
         ("https://0x7f.1/", "four decimal numbers"), ("https://ex\xe4mple.org/", "xn--"), (f"ftp://{NAME}/", "http://"),
         ("https://[fe80::1%25lo]/", "network card"), (f"https://{NAME}:0/", "no port"),
     ],

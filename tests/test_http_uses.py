@@ -202,6 +202,11 @@ def test_a_step_gets_what_it_is_given_or_what_the_state_says(server: HTTPServer,
     assert value_or_raise(asyncio.run(arun(client.task(url=url), 3))).text == "a"
 
 
+def test_a_step_says_whom_it_may_ask() -> None:
+    step: Any = Http(("example.org", "*.example.org", "http://example.org", "[2606:4700::1]:8443")).task()
+    assert [one.name for one in step.resources] == ["net:example.org", "net:*.example.org", "net:2606:4700::1"]
+
+
 def test_a_forecast_knows_how_long_a_step_may_take(client: Http) -> None:
     assert dry_run(client.task()).seconds == (0.0, 10.0)
 

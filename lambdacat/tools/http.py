@@ -181,7 +181,7 @@ class Http:
             "name": "http get",
             "idempotent": True,
             "estimate": Estimate(seconds=(0.0, self.seconds), tokens=(0, 0), money=(0, 0)),
-            "resources": tuple(Resource(f"net:{host}") for host in self.hosts),
+            "resources": tuple(dict.fromkeys(Resource(f"net:{host.name}") for host in self.hosts)),
         }
         if url is None and into is None:
             return task(**options)(_Get(self))

@@ -172,9 +172,13 @@ class Allowed:
             return False
         return url.host.endswith(f".{self.host}") if self.below else url.host == self.host
 
+    @property
+    def name(self) -> str:
+        """The host, or all below it, at whatever port."""
+        return f"*.{self.host}" if self.below else self.host
+
     def __str__(self) -> str:
-        stars = "*." if self.below else ""
-        return f"{self.scheme}://{stars}{Url(self.scheme, self.host, self.port, '/').authority}"
+        return f"{self.scheme}://{'*.' * self.below}{Url(self.scheme, self.host, self.port, '/').authority}"
 
 
 def allowed(entry: str | Allowed) -> Allowed:
