@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, final
+from typing import TYPE_CHECKING, Final, TypeAlias, final
 from urllib.parse import urlsplit
 
 from attrs import evolve, frozen
@@ -73,7 +73,7 @@ class Aid:
         key = os.environ.get("OPENAI_API_KEY", "")
         if len(key) >= _SHORTEST:
             keep_secret(key)
-        url = self.base_url or os.environ.get("OPENAI_BASE_URL") or None
+        url = self.base_url or None
         try:
             # The plan's own bounds say how long an answer is waited for.
             return OpenAIClient(self.model, base_url=url, api_key=key or None, prices=self._prices(), timeout=None)
@@ -118,7 +118,7 @@ def aid_in(given: Namespace) -> Aid | None:
         raise UsageError(f"--max-money needs --price IN OUT: nobody knows what {model} costs")
     return Aid(
         model=model,
-        base_url=given.base_url or "",
+        base_url=given.base_url or os.environ.get("OPENAI_BASE_URL", ""),
         tokens=given.max_tokens,
         money=given.max_money,
         price=None if given.price is None else tuple(given.price),
@@ -228,17 +228,16 @@ def _journal(file: Path | None, question: str, corpus: Corpus, aid: Aid | None) 
         journal.close()
 
 
-def _running(given: Namespace, plan: Plan[Inquiry, Inquiry], journal: Any, provided: Provided) -> Any:
+def _running(
+    given: Namespace, plan: Plan[Inquiry, Inquiry], journal: SqliteJournal | None, provided: Provided
+) -> AbstractContextManager[Runner]:
     """What gives a run that is watched as the command line says."""
-    runner: AbstractContextManager[Runner]
     perform = performed(plan, journal, provided)
     if given.trace:
-        runner = nullcontext(traced_by(plan, provided))
-    elif sys.stderr is not None and sys.stderr.isatty() and not given.no_progress:
-        runner = progress(sys.stderr, perform)
-    else:
-        runner = nullcontext(observed_by(perform=perform))
-    return runner
+        return nullcontext(traced_by(plan, provided))
+    if sys.stderr is not None and sys.stderr.isatty() and not given.no_progress:
+        return progress(sys.stderr, perform)
+    return nullcontext(observed_by(perform=perform))
 
 
 # --- the command -----------------------------------------------------------------------------------------------------
@@ -259,6 +258,7 @@ def _answer(given: Namespace) -> Shown:
         forgotten = _forget(memory)
         if not given.question:
             return Shown(forgotten)
+    memory = None if given.no_memory else memory
     question, aid = " ".join(given.question), aid_in(given)
     corpus = Corpus(given.corpus, given.cache, given.web or "")
     check(question, corpus)
