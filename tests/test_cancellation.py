@@ -971,9 +971,10 @@ except BaseException as caught:
 @pytest.mark.parametrize("cut_by", ["lost race", "failing sibling", "timeout", "cancellation"])
 def test_what_ends_the_program_leaves_a_fork_that_is_cut_off(on: Runner, where: str, cut_by: str) -> None:
     """R-E3: from a branch that has been cancelled already."""
-    goes_on = threading.Event()
+    begun, goes_on = threading.Event(), threading.Event()
 
     def blocking(_: int) -> int:
+        begun.set()
         goes_on.wait(10)
         raise SystemExit("done")
 
@@ -981,17 +982,24 @@ def test_what_ends_the_program_leaves_a_fork_that_is_cut_off(on: Runner, where: 
         return n
 
     async def unclean(_: int) -> int:
+        begun.set()
         try:
             await anyio.sleep(10)
         finally:
             raise SystemExit("done")
 
+    async def cut() -> None:
+        while not begun.is_set():  # noqa: ASYNC110  it is set in a thread
+            await anyio.sleep(0.005)
+        threading.Timer(0.05, goes_on.set).start()
+        await anyio.sleep(0.01)
+
     async def quick(n: int) -> int:
-        await anyio.sleep(0.06)
+        await cut()
         return n
 
     async def fails(_: int) -> int:
-        await anyio.sleep(0.06)
+        await cut()
         raise OSError
 
     step: AnyPlan = {
@@ -1002,18 +1010,19 @@ def test_what_ends_the_program_leaves_a_fork_that_is_cut_off(on: Runner, where: 
     plan: AnyPlan = {
         "lost race": parallel(task(quick), step, policy=FIRST_COMPLETED),
         "failing sibling": gather(task(fails), step),
-        "timeout": gather(step, step).timeout(0.06),
+        "timeout": gather(step, step).timeout(0.2),
         "cancellation": gather(step, gather(step, step)),
     }[cut_by]
 
     async def main() -> Any:
         # Set by a timer, while the branch that waits for its thread is cancelled already.
-        timer = threading.Timer(0.1, goes_on.set)
+        timer = threading.Timer(0.3, goes_on.set)
         timer.start()
         try:
-            with anyio.move_on_after(0.06 if cut_by == "cancellation" else 10):
+            with anyio.move_on_after(0.2 if cut_by == "cancellation" else 10):
                 return await arun(plan, 1)
         finally:
+            timer.cancel()
             timer.join()
 
     with pytest.raises(SystemExit, match="done"):
