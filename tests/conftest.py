@@ -21,7 +21,7 @@ _QUIET = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_to
 
 # Derandomized: a failure here is a failure everywhere. What rotates is in the sweeps, which print their seeds.
 settings.register_profile(
-    "dev", max_examples=25, deadline=None, derandomize=True, database=None, suppress_health_check=_QUIET
+    "dev", max_examples=20, deadline=None, derandomize=True, database=None, suppress_health_check=_QUIET
 )
 settings.register_profile("ci", settings.get_profile("dev"), max_examples=300)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))

@@ -69,8 +69,7 @@ async def at_once(calls: list[Any]) -> list[Any]:
     return found
 
 
-@really_on_both
-def test_what_goes_wrong_is_a_fault(on: Runner) -> None:
+def test_what_goes_wrong_is_a_fault() -> None:
     async def body(tools: Toolbox) -> None:
         call = tools.from_arguments
         bad = (await arun(call("far.weather_get"), {"city": 5})).failure()
@@ -84,7 +83,7 @@ def test_what_goes_wrong_is_a_fault(on: Runner) -> None:
         gone = (await arun(call("far.process_die"), {})).failure()
         assert isinstance(gone, Unavailable)
 
-    with_server(on, body)
+    with_server(asyncio_run, body)
 
 
 def test_nothing_of_a_server_is_left() -> None:
@@ -107,6 +106,7 @@ def asyncio_run(main: Callable[..., Any]) -> Any:
     return asyncio.run(main())
 
 
+@pytest.mark.sweep
 def test_hints_are_believed_when_the_server_is_trusted() -> None:
     async def main(trusted: bool) -> dict[str, bool | None]:
         async with mcp_tools(SERVER, category="far", trusted=trusted, capabilities=["exec"]) as tools:
