@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import secrets
 import shutil
 import signal
 import socket
@@ -31,11 +32,14 @@ PATIENCE = 30.0
 
 
 def free_port() -> int:
-    """A port of this machine that nobody listens on."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        found: int = one.getsockname()[1]
-        return found
+    """A port of this machine that nobody listens on, and that no connection nor another process of the tests takes."""
+    # Below the ports that connections are given, and in a range of this process's own.
+    first = 15_000 + 1_000 * int("".join(filter(str.isdigit, os.environ.get("PYTEST_XDIST_WORKER", ""))) or 0)
+    while True:
+        found = first + secrets.randbelow(1_000)
+        with socket.socket() as one, suppress(OSError):
+            one.bind(("127.0.0.1", found))
+            return found
 
 
 def needed(program: str, package: str) -> str:
